@@ -1,0 +1,1 @@
+"""Sparsity methods: frozen dataclasses whose fields are the hyper-parameters."""

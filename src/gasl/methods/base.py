@@ -1,0 +1,153 @@
+"""What a sparsity method is: a few hooks on the training loop, drawn here where they run.
+
+::
+
+    for x, y in loader:
+        loss = cross_entropy(model(x), y) + method.penalty(groups, state)
+        loss.backward()
+        method.before_step(groups, state)     # reads the weights before the step
+        optimizer.step()
+        method.after_step(groups, state, lr)  # e.g. the proximal step
+
+A method holds hyper-parameters only: everything that lives during training is in :class:`State`, everything that
+knows the network is behind :class:`Groups`. The hooks may also be called as ``before_step``, ``penalty``, ..., and
+``penalty`` any number of times in one optimizer step (gradient accumulation): all see the same random numbers.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, Self, get_args
+
+import torch
+from torch import Tensor
+
+from gasl.errors import InputError, unknown_name
+from gasl.maths.norms import Orientation
+
+__all__ = ["Granularity", "Groups", "LearningRate", "Method", "Scope", "State", "check_choice", "check_number"]
+
+Scope = Literal["filter", "coupled"]
+Granularity = Literal["unit", "weight"]
+LearningRate = Callable[[Tensor], float]
+
+
+class Groups(Protocol):
+    """The groups of a network, axis by axis, as a method sees them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The axes, e.g. ``("conv1", "fc1.in")``."""
+
+    def norms(self) -> list[Tensor]:
+        """One ``(M,)`` tensor of group norms per axis; differentiable, with zero gradient at an all-zero group."""
+
+    def zero(self) -> Tensor:
+        """A 0-dim zero on the device and in the dtype of the norms, without computing them."""
+
+    def shrink_(self, rates: Sequence[Tensor], lr: LearningRate) -> None:
+        """Multiply every member tensor w of group j with max(0, 1 - lr(w) * r_j / n_j), n_j at the current weights."""
+
+
+@dataclass(kw_only=True)
+class State:
+    """Everything of a method that changes during training.
+
+    Args:
+        strength: The live weight of the penalty, lambda_s.
+        generator: Source of all random numbers, on the CPU and seeded alike on every rank.
+        step: Optimizer steps done; counted by whoever drives the method.
+        beta: The random factors of Algorithm 1 now in use, one tensor per axis; None when none are drawn.
+        rates: What ``before_step`` found for ``after_step``, one tensor per axis; None when there is nothing to do.
+
+    Example:
+        >>> State(strength=0.1, generator=torch.Generator().manual_seed(0)).step
+        0
+    """
+
+    strength: float
+    generator: torch.Generator
+    step: int = 0
+    beta: list[Tensor] | None = None
+    rates: list[Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Base of all methods: the fields that say which weights form a group, and hooks that do nothing.
+
+    Args:
+        strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
+        scope: Which weights of a unit its norm is taken over: its own filter, or all that are removed with it.
+        linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
+        granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
+    """
+
+    strength: float | None = None
+    scope: Scope = "coupled"
+    linear: Orientation = "in"
+    granularity: Granularity = "unit"
+
+    def __post_init__(self) -> None:
+        """Refuse what no training could use."""
+        if self.strength is not None:
+            check_number("strength", self.strength)
+        check_choice("scope", self.scope, get_args(Scope))
+        check_choice("linear", self.linear, get_args(Orientation))
+        check_choice("granularity", self.granularity, get_args(Granularity))
+
+    def before_step(self, groups: Groups, state: State) -> None:
+        """Read the weights before the optimizer's step; called once per optimizer step."""
+
+    def penalty(self, groups: Groups, state: State) -> Tensor:
+        """The term of the loss, 0-dim; a zero for a method that needs none."""
+        return groups.zero()
+
+    def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
+        """Change the weights after the optimizer's step; ``lr`` gives the step size of each parameter."""
+
+    @classmethod
+    def _from_preset(cls, presets: Mapping[str, Mapping[str, Any]], name: str, overrides: Mapping[str, Any]) -> Self:
+        check_choice(f"preset of {cls.__name__}", name, presets)
+        for field in overrides:
+            check_choice(f"field of {cls.__name__}", field, [f.name for f in fields(cls)])
+        return cls(**{**presets[name], **overrides})
+
+
+def check_number(name: str, value: float) -> None:
+    """Refuse a hyper-parameter that is negative, infinite or NaN.
+
+    Args:
+        name: Its field.
+        value: What was given.
+
+    Raises:
+        InputError: If it is not a finite number >= 0.
+
+    Example:
+        >>> check_number("alpha", -1.0)
+        Traceback (most recent call last):
+        gasl.errors.InputError: alpha must be a finite number >= 0, got -1.0
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number >= 0, got {value}")
+
+
+def check_choice(name: str, value: str, known: Sequence[str] | Mapping[str, Any]) -> None:
+    """Refuse a name that is not in a closed list.
+
+    Args:
+        name: What the name stands for.
+        value: What was given.
+        known: What would have been taken.
+
+    Raises:
+        InputError: If it is not in the list; the message names the nearest.
+
+    Example:
+        >>> check_choice("scope", "filters", ["filter", "coupled"])
+        Traceback (most recent call last):
+        gasl.errors.InputError: unknown scope 'filters'; did you mean 'filter'? Known: coupled, filter
+    """
+    if value not in known:
+        raise unknown_name(name, value, known)
