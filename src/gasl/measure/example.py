@@ -1,0 +1,156 @@
+"""How a network is called for measuring: its example inputs at any batch size, and with no trace left on it."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gasl.errors import InputError
+
+__all__ = ["Example", "undisturbed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """Arguments for one call of a network, whose dimension 0 is the batch.
+
+    A tensor belongs to the batch when its first dimension has the batch's size; everything else (numbers, masks of
+    another shape) goes along as it is.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Arguments by name.
+        batch: Size of dimension 0 of the first tensor.
+
+    Example:
+        >>> example = Example.of(torch.zeros(2, 3))
+        >>> example.batch, example.at(5).args[0].shape
+        (2, torch.Size([5, 3]))
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    batch: int
+
+    @classmethod
+    def of(cls, example_inputs: object) -> Self:
+        """Take a tensor, a tuple or list of arguments, or a mapping of named arguments.
+
+        Args:
+            example_inputs: What the network is called with.
+
+        Returns:
+            The same as one call.
+
+        Raises:
+            InputError: If there is no tensor with a batch dimension of at least 1 in it.
+        """
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        if isinstance(example_inputs, Mapping):
+            kwargs = dict(example_inputs)
+        elif isinstance(example_inputs, tuple | list):
+            args = tuple(example_inputs)
+        else:
+            args = (example_inputs,)
+        batch = next((t.shape[0] for t in _tensors((args, kwargs)) if t.ndim > 0), 0)
+        if batch == 0:
+            raise InputError(
+                "example_inputs must hold a tensor whose dimension 0 is a batch of 1 or more, got"
+                f" {_outline(example_inputs)}; give one tensor, a tuple of arguments, or a dict of named arguments"
+            )
+        return cls(args, kwargs, batch)
+
+    def at(self, batch: int) -> Self:
+        """The same call with another batch size: examples are cut off, or repeated in their order.
+
+        Args:
+            batch: Number of examples, 1 or more.
+
+        Returns:
+            A new example.
+
+        Raises:
+            InputError: If ``batch`` is below 1.
+        """
+        if batch < 1:
+            raise InputError(f"batch must be 1 or more, got {batch}")
+        if batch == self.batch:
+            return self
+        args, kwargs = _resized((self.args, self.kwargs), self.batch, batch)
+        return replace(self, args=args, kwargs=kwargs, batch=batch)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor among the arguments."""
+        return _tensors((self.args, self.kwargs))
+
+    def run(self, model: nn.Module) -> Any:
+        """Call the network once."""
+        return model(*self.args, **self.kwargs)
+
+
+@contextlib.contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run a network in eval mode and without gradients; afterwards flags, buffers and random generators are as before.
+
+    Args:
+        model: The network that is called inside the block.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with undisturbed(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    devices = {tensor.device for tensor in model.parameters()} | {buffer.device for buffer, _ in buffers}
+    cuda = [device for device in devices if device.type == "cuda"]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=cuda):
+            model.eval()
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
+        with torch.no_grad():
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _resized(value: Any, old: int, new: int) -> Any:
+    if isinstance(value, Tensor):
+        if value.ndim == 0 or value.shape[0] != old:
+            return value
+        return value[torch.arange(new, device=value.device) % old]
+    if isinstance(value, Mapping):
+        return {key: _resized(part, old, new) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_resized(part, old, new) for part in value)
+    return value
+
+
+def _outline(value: object) -> str:
+    shapes = [tuple(t.shape) for t in _tensors(value)]
+    return (
+        f"{type(value).__name__} with tensors of shape {shapes}"
+        if shapes
+        else f"{type(value).__name__} without a tensor"
+    )
