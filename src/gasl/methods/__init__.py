@@ -1,1 +1,32 @@
-"""Sparsity methods: frozen dataclasses whose fields are the hyper-parameters."""
+"""Sparsity methods: frozen dataclasses whose fields are the hyper-parameters.
+
+To read the paper's whole idea: base, penalty, group_lasso, attention_term, structured_attention, gasl.
+"""
+
+from collections.abc import Mapping
+
+from gasl.methods.attention import Attention
+from gasl.methods.base import Groups, Method, State
+from gasl.methods.gasl import GASL
+from gasl.methods.group_lasso import GroupLasso
+from gasl.methods.penalty import Penalty
+from gasl.methods.structured_attention import StructuredAttention
+
+__all__ = [
+    "GASL",
+    "METHODS",
+    "Attention",
+    "GroupLasso",
+    "Groups",
+    "Method",
+    "Penalty",
+    "State",
+    "StructuredAttention",
+]
+
+METHODS: Mapping[str, type[Method]] = {
+    "attention": Attention,
+    "gasl": GASL,
+    "group_lasso": GroupLasso,
+    "structured_attention": StructuredAttention,
+}

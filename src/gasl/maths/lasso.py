@@ -1,0 +1,54 @@
+"""The sparsity term of the paper: the group lasso, Theta of Eq. 2."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gasl.maths.norms import check_layers
+
+__all__ = ["group_lasso", "group_lasso_rates"]
+
+
+def group_lasso(norms: Sequence[Tensor], normalise: bool = True) -> Tensor:
+    """Theta of Eq. 2: the sum over layers of sum_j n_j / sqrt(M).
+
+    On single weights (n_j = |w_j|) this is the l1 norm.
+
+    Args:
+        norms: One ``(M,)`` tensor of group norms n_j per layer.
+        normalise: Whether to divide by sqrt(M), the root of the layer's number of groups.
+
+    Returns:
+        A 0-dim tensor >= 0, differentiable.
+
+    Raises:
+        InputError: If there is no layer, or one is not a non-empty vector.
+
+    Example:
+        >>> group_lasso([torch.tensor([3.0, 0.0, 0.0, 1.0])])  # (3 + 1) / sqrt(4)
+        tensor(2.)
+    """
+    check_layers("group_lasso", norms)
+    return torch.stack([n.sum() / (n.numel() ** 0.5 if normalise else 1.0) for n in norms]).sum()
+
+
+def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True) -> list[Tensor]:
+    """Derivative of :func:`group_lasso` with respect to each norm: 1 / sqrt(M), the same for all groups of a layer.
+
+    Args:
+        norms: One ``(M,)`` tensor of group norms per layer.
+        normalise: As in :func:`group_lasso`.
+
+    Returns:
+        One ``(M,)`` tensor per layer.
+
+    Raises:
+        InputError: If there is no layer, or one is not a non-empty vector.
+
+    Example:
+        >>> group_lasso_rates([torch.tensor([3.0, 0.0, 0.0, 1.0])])
+        [tensor([0.5000, 0.5000, 0.5000, 0.5000])]
+    """
+    check_layers("group_lasso_rates", norms)
+    return [torch.full_like(n.detach(), n.numel() ** -0.5 if normalise else 1.0) for n in norms]

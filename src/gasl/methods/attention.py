@@ -1,0 +1,106 @@
+"""Attention over any penalty: "our proposed mechanism ... can operate on any Theta" (the paper, Section 3.2).
+
+::
+
+    value   = over.value + alpha * strength / Psi                Eq. 1, lambda_v = alpha * lambda_s
+    rate_j  = over.rate_j + alpha * strength * d(1/Psi) / dn_j
+
+Over a group lasso it is :class:`gasl.StructuredAttention`; with ``granularity="weight"`` it is the paper's
+unstructured attention. Readings: docs/readings.md, R3 (inverse), R4 (V), R5 (no variance).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import final
+
+from torch import Tensor
+
+from gasl.errors import InputError
+from gasl.maths.attention import Inverse, Values
+from gasl.methods.attention_term import AttentionTerm
+from gasl.methods.base import State, check_number
+from gasl.methods.group_lasso import GroupLasso
+from gasl.methods.penalty import Penalty
+
+__all__ = ["Attention"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Attention(Penalty):
+    """Any penalty plus a term that keeps the groups' sizes apart. ``alpha=0`` is the penalty alone.
+
+    Args:
+        strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
+        scope: Which weights of a unit its norm is taken over: its own filter, or all that are removed with it.
+        linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
+        granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
+        step: "proximal" for the closed form after the optimizer's step, "loss" for a term of the loss.
+        over: The penalty underneath, with the same scope, linear, granularity and step; null is the group lasso.
+        alpha: Weight of the attention relative to the penalty, lambda_v / lambda_s.
+        inverse: Reading of 1/Psi: total (the paper), per_layer, log, cv or standardised.
+        values: What varies: the group norms, or their squares.
+        normalise: Whether the attention term uses Eq. 3's sqrt(M).
+        eps: Relative guard: the variance v becomes v + eps * mean^2. 0 is none.
+
+    Example:
+        >>> import torch
+        >>> Attention(over=GroupLasso()).rates([torch.tensor([2.0, 1.0, 0.0, 1.0])], strength=2.0)  # 1 - z
+        [tensor([0.0000, 1.0000, 2.4142, 1.0000])]
+    """
+
+    over: Penalty | None = None
+    alpha: float = 1.0
+    inverse: Inverse = "standardised"
+    values: Values = "norms"
+    normalise: bool = True
+    eps: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no training could use."""
+        super().__post_init__()
+        check_number("alpha", self.alpha)
+        self._term()
+        for name in [f.name for f in fields(Penalty)]:
+            inner, outer = getattr(self._penalty(), name), getattr(self, name)
+            if name == "strength" and inner is not None:
+                raise InputError(f"the penalty has strength={inner!r}; leave it out there and set it on the attention")
+            if name != "strength" and inner != outer:
+                raise InputError(f"the penalty has {name}={inner!r}, the attention {outer!r}; set both to the same")
+
+    def _penalty(self) -> Penalty:
+        if self.over is not None:
+            return self.over
+        return GroupLasso(
+            scope=self.scope,
+            linear=self.linear,
+            granularity=self.granularity,
+            step=self.step,
+            normalise=self.normalise,
+        )
+
+    def _term(self) -> AttentionTerm:
+        return AttentionTerm(inverse=self.inverse, values=self.values, normalise=self.normalise, eps=self.eps)
+
+    def sparsity(self, norms: Sequence[Tensor]) -> Tensor:
+        """The penalty underneath, at strength 1."""
+        return self._penalty().sparsity(norms)
+
+    def value(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> Tensor:
+        """The penalty plus alpha * strength times the attention term."""
+        penalty = self._penalty()
+        value, rates = penalty.value(norms, strength, beta), penalty.rates(norms, strength, beta)
+        return self._term().add_to_value(value, rates, norms, self.alpha * strength, None)
+
+    def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """The penalty's rates plus alpha * strength times the attention's force."""
+        rates = self._penalty().rates(norms, strength, beta)
+        return self._term().add_to_rates(rates, norms, self.alpha * strength, None)
+
+    def draw(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
+        """What the penalty underneath draws."""
+        return self._penalty().draw(norms, state)
+
+    def carry(self, beta: list[Tensor] | None) -> list[Tensor] | None:
+        """What the penalty underneath keeps."""
+        return self._penalty().carry(beta)

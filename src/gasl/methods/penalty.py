@@ -1,0 +1,88 @@
+"""A method that is a term of the loss: a function of the group norms, and its derivative in closed form.
+
+Two ways to act, chosen by ``step``::
+
+    proximal   after the optimizer's step,  w_j <- max(0, 1 - lr r_j / n_j) w_j     exact zeros, no autograd
+    loss       penalty() is added to the loss; the optimizer sees its gradient      the paper, no exact zeros
+
+r_j is the derivative of the penalty with respect to n_j at the weights *before* the optimizer's step. Without
+momentum the two are the same step for smooth terms, and differ by O(lr^2) where a rate is a proximal step.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from gasl.methods.base import Groups, LearningRate, Method, State, check_choice
+
+__all__ = ["Penalty", "Step"]
+
+Step = Literal["proximal", "loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalty(Method, ABC):
+    """Base of all penalties on group norms: the hooks, written once; a subclass gives the mathematics.
+
+    Args:
+        step: "proximal" for the closed form after the optimizer's step, "loss" for a term of the loss.
+    """
+
+    step: Step = "proximal"
+
+    def __post_init__(self) -> None:
+        """Refuse what no training could use."""
+        super().__post_init__()
+        check_choice("step", self.step, get_args(Step))
+
+    @abstractmethod
+    def sparsity(self, norms: Sequence[Tensor]) -> Tensor:
+        """The sparsity term alone at strength 1, >= 0: what a strength is calibrated against."""
+
+    @abstractmethod
+    def value(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> Tensor:
+        """The regulariser of Eq. 1, 0-dim and differentiable in the norms; ``beta`` are the factors of Algorithm 1."""
+
+    @abstractmethod
+    def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """The derivative of :meth:`value` with respect to each norm, in closed form and without a graph."""
+
+    def draw(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
+        """Random factors for the coming optimizer step; None for a penalty without any."""
+        return None
+
+    def carry(self, beta: list[Tensor] | None) -> list[Tensor] | None:
+        """Which random factors stay for the next optimizer step; none unless a penalty says so."""
+        return None
+
+    def before_step(self, groups: Groups, state: State) -> None:
+        """Draw the random factors unless this step has them; for the proximal step, find the rates."""
+        state.rates = None
+        if state.strength == 0 or self.step != "proximal":
+            return
+        with torch.no_grad():
+            norms = groups.norms()
+            state.rates = self.rates(norms, state.strength, self._beta(norms, state))
+
+    def penalty(self, groups: Groups, state: State) -> Tensor:
+        """The value if it is a term of the loss, else a zero; always the same factors within one optimizer step."""
+        if state.strength == 0 or self.step != "loss":
+            return groups.zero()
+        norms = groups.norms()
+        return self.value(norms, state.strength, self._beta(norms, state))
+
+    def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
+        """Do the proximal step, and forget what belonged to this optimizer step."""
+        if state.rates is not None:
+            groups.shrink_(state.rates, lr)
+        state.rates = None
+        state.beta = self.carry(state.beta)
+
+    def _beta(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
+        if state.beta is None:
+            state.beta = self.draw([n.detach() for n in norms], state)
+        return state.beta
