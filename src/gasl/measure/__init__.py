@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-accumulates, bytes and measured latency."""
 
-from gasl.measure.example import Example, undisturbed
+from gasl.measure.example import Example, tensors_in, undisturbed
 from gasl.measure.latency import Latency, describe_device, measure_latency
 from gasl.measure.macs import Macs, count_macs
 from gasl.measure.measure import Comparison, Measurement, compare, measure
@@ -16,5 +16,6 @@ __all__ = [
     "describe_device",
     "measure",
     "measure_latency",
+    "tensors_in",
     "undisturbed",
 ]

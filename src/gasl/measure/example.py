@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gasl.errors import InputError
 
-__all__ = ["Example", "undisturbed"]
+__all__ = ["Example", "tensors_in", "undisturbed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Example:
             args = tuple(example_inputs)
         else:
             args = (example_inputs,)
-        batch = next((t.shape[0] for t in _tensors((args, kwargs)) if t.ndim > 0), 0)
+        batch = next((t.shape[0] for t in tensors_in((args, kwargs)) if t.ndim > 0), 0)
         if batch == 0:
             raise InputError(
                 "example_inputs must hold a tensor whose dimension 0 is a batch of 1 or more, got"
@@ -85,11 +85,34 @@ class Example:
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor among the arguments."""
-        return _tensors((self.args, self.kwargs))
+        return tensors_in((self.args, self.kwargs))
 
     def run(self, model: nn.Module) -> Any:
         """Call the network once."""
         return model(*self.args, **self.kwargs)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor in nested lists, tuples and mappings, in their order.
+
+    Args:
+        value: Arguments or results of a call.
+
+    Yields:
+        The tensors.
+
+    Example:
+        >>> [t.item() for t in tensors_in({"x": torch.tensor(1), "more": [torch.tensor(2), "text"]})]
+        [1, 2]
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors_in(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors_in(part)
 
 
 @contextlib.contextmanager
@@ -124,17 +147,6 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)
-
-
 def _resized(value: Any, old: int, new: int) -> Any:
     if isinstance(value, Tensor):
         if value.ndim == 0 or value.shape[0] != old:
@@ -148,7 +160,7 @@ def _resized(value: Any, old: int, new: int) -> Any:
 
 
 def _outline(value: object) -> str:
-    shapes = [tuple(t.shape) for t in _tensors(value)]
+    shapes = [tuple(t.shape) for t in tensors_in(value)]
     return (
         f"{type(value).__name__} with tensors of shape {shapes}"
         if shapes

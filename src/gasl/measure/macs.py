@@ -9,7 +9,7 @@ The ops are those that really run (``torch.utils.flop_counter``). An op that tak
 in the list of cheap ones below is returned by its name: nothing with a weight is counted 0 in silence.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from gasl.measure.example import Example, undisturbed
+from gasl.measure.example import Example, tensors_in, undisturbed
 
 __all__ = ["Macs", "count_macs"]
 
@@ -94,7 +94,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's bas
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        inputs = list(_flat((args, kwargs)))
+        inputs = list(tensors_in((args, kwargs)))
         from_weights = [_storage(t) in self.weights for t in inputs]
         packet = func.overloadpacket if isinstance(func, torch._ops.OpOverload) else func
         if packet not in self.known:
@@ -104,23 +104,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's bas
             if not cheap and (any(from_weights) or "attention" in name):
                 self.uncounted.add(name)
         if inputs and all(from_weights):
-            self.weights.update({_storage(t): t for t in _flat(out) if t.numel() > 0})
+            self.weights.update({_storage(t): t for t in tensors_in(out) if t.numel() > 0})
         return out
 
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
-
-
-def _flat(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _flat(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _flat(part)
 
 
 # Formulas in FLOPs (2 per multiply-accumulate) from shapes, for what flop_counter lacks. Arguments are the op's own.

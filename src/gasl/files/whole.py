@@ -1,0 +1,43 @@
+"""A file is written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["whole_file"]
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a place to write to, and move what lies there to ``path`` when the block ends without an error.
+
+    The place is in the same folder, so the move is one step of the file system: whoever looks finds the old file or
+    the new one, never a part. After an error the old file, if any, is untouched.
+
+    Args:
+        path: Where the file belongs; missing folders are made.
+
+    Yields:
+        A path with the same file name, to be written inside the block.
+
+    Raises:
+        FileNotFoundError: If the block ends without an error and without having written the file.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+        >>> with whole_file(target) as temporary:
+        ...     _ = temporary.write_text("1 2 3")
+        >>> target.read_text()
+        '1 2 3'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        temporary = Path(folder) / target.name
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())  # else a power cut can leave the new name on empty content
+        temporary.replace(target)

@@ -1,0 +1,39 @@
+import pytest
+
+from gasl.files.whole import whole_file
+
+
+def test_it_makes_folders_and_replaces(tmp_path):
+    target = tmp_path / "a" / "b.txt"
+    for text in ("old", "new"):
+        with whole_file(target) as temporary:
+            temporary.write_text(text)
+    assert target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["b.txt"]
+
+
+def write(target, text, interrupt):
+    with whole_file(target) as temporary:
+        if text:
+            temporary.write_text(text)
+        if interrupt:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("text", "interrupt", "error"), [("half", True, KeyboardInterrupt), ("", False, FileNotFoundError)]
+)
+def test_after_an_error_nothing_has_changed(tmp_path, text, interrupt, error):
+    target = tmp_path / "b.txt"
+    target.write_text("old")
+    with pytest.raises(error):
+        write(target, text, interrupt)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_nothing_is_seen_before_the_end(tmp_path):
+    target = tmp_path / "b.txt"
+    with whole_file(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
