@@ -11,7 +11,7 @@ stands with the largest norm ("rank"). Readings: docs/readings.md, R1-R5 and R6-
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self, final, get_args
 
 from torch import Tensor
@@ -69,7 +69,7 @@ class GASL(Penalty):
     normalise: bool = True
     eps: float = 0.0
     beta: Beta = "rank"
-    sampler: LogNormal | Sampler | SampleFunction = LogNormal()
+    sampler: LogNormal | Sampler | SampleFunction = field(default_factory=LogNormal)
     mixing: float = 1.0
     conditional: bool = True
     detach: bool = True
