@@ -1,3 +1,4 @@
+import logging
 import math
 import sys
 
@@ -123,5 +124,16 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_the_exporter_is_silent(tmp_path, capfd):
-    export(nn.Linear(4, 2), tmp_path / "net.onnx", torch.zeros(2, 4))
+    heard = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = heard.append
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx._internal.exporter._registration")]
+    for logger in loggers:
+        logger.addHandler(listener)
+    try:
+        export(nn.Linear(4, 2), tmp_path / "net.onnx", torch.zeros(2, 4))
+    finally:
+        for logger in loggers:
+            logger.removeHandler(listener)
+    assert [record.getMessage() for record in heard] == []
     assert capfd.readouterr() == ("", "")
