@@ -1,1 +1,44 @@
-"""gasl: train any network to be small, and get back a smaller, faster network with the same outputs."""
+"""gasl: train any network to be small, and get back a smaller, faster network with the same outputs.
+
+Start at :class:`Sparsifier`; :func:`trace`, :func:`shrink`, :func:`measure`, :func:`save`, :func:`load` and
+:func:`export` stand on their own. Training, data, reports and the command line live in sub-packages with extras.
+"""
+
+from gasl.errors import FileError, GaslError, InputError, MissingExtraError, RemovalError
+from gasl.files import export, load, save
+from gasl.measure import Comparison, Measurement, compare, measure
+from gasl.methods import GASL, METHODS, Attention, GroupLasso, Method, StructuredAttention
+from gasl.removal import AxisSparsity, Removal, shrink
+from gasl.sparsifier import Sparsifier
+from gasl.structure import Axis, Structure, trace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GASL",
+    "METHODS",
+    "Attention",
+    "Axis",
+    "AxisSparsity",
+    "Comparison",
+    "FileError",
+    "GaslError",
+    "GroupLasso",
+    "InputError",
+    "Measurement",
+    "Method",
+    "MissingExtraError",
+    "Removal",
+    "RemovalError",
+    "Sparsifier",
+    "Structure",
+    "StructuredAttention",
+    "__version__",
+    "compare",
+    "export",
+    "load",
+    "measure",
+    "save",
+    "shrink",
+    "trace",
+]

@@ -1,0 +1,144 @@
+"""``gasl.save`` and ``gasl.load``: a smaller network as one safetensors file, without pickle.
+
+The file holds every tensor once. Its metadata say which layers gather single features, which names are aliases of
+one tensor, and the SHA-256 of the data, which safetensors itself does not check.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gasl.errors import FileError, InputError
+from gasl.files.whole import whole_file
+from gasl.removal.resize import fit_attributes, set_gather, set_tensors
+from gasl.structure.gather import GatherLinear
+from gasl.structure.trace import plain
+
+__all__ = ["load", "save"]
+
+_FORMAT = "gasl-1"
+
+
+def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write a network's tensors and what is needed to put them back into its class.
+
+    Args:
+        model: Any network, shrunk or not.
+        path: The file; it is written whole or not at all.
+
+    Raises:
+        InputError: If the network keeps state that is not a tensor.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "small.safetensors"
+        >>> save(nn.Linear(4, 2), path)
+        >>> load(path, build=lambda: nn.Linear(9, 2))  # the file's shapes win
+        Linear(in_features=4, out_features=2, bias=True)
+    """
+    model = plain(model)
+    tensors: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"{name!r} is a {type(value).__name__}; only tensors can be saved without pickle")
+        if id(value) in first:
+            aliases[name] = first[id(value)]
+        else:
+            first[id(value)] = name
+            tensors[name] = value.detach().cpu().contiguous().clone()
+    gathers = [name for name, module in model.named_modules() if isinstance(module, GatherLinear)]
+    layout = {"aliases": aliases, "gathers": gathers}
+    metadata = {"format": _FORMAT, "layout": json.dumps(layout, sort_keys=True)}
+    metadata["sha256"] = _digest(tensors, metadata["layout"])
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: str | torch.device = "cpu") -> nn.Module:
+    """Rebuild a saved network: ``build`` makes one of its class, the file gives it shapes and values.
+
+    Args:
+        path: A file that :func:`save` wrote.
+        build: Makes the network at its original size, e.g. the class itself.
+        device: Where the network is to live.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class.
+        InputError: If ``build`` does not make a network.
+    """
+    tensors, layout = _read(Path(path))
+    model = build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"build must make an nn.Module, got {type(model).__name__}")
+    model = plain(model)
+    for name in layout["gathers"]:
+        if not isinstance(_submodule(model, name), nn.Linear):
+            raise FileError(
+                f"{path} has a linear layer {name!r} and {type(model).__name__} has none; is build its class?"
+            )
+        set_gather(model, name, tensors[f"{name}.index"])
+    full = tensors | {name: tensors[target] for name, target in layout["aliases"].items()}
+    own = model.state_dict(keep_vars=True)
+    made = {name for name in full if name not in own and _empty_slot(model, name)}
+    if missing := [*sorted(set(own) - set(full)), *sorted(set(full) - set(own) - made)]:
+        raise FileError(
+            f"{path} does not fit {type(model).__name__}: {', '.join(missing[:5])} "
+            f"{'is' if len(missing) == 1 else 'are'} in only one of them; build must make the class that was saved"
+        )
+    if bad := [name for name, value in full.items() if name in own and own[name].ndim != value.ndim]:
+        raise FileError(f"{path} does not fit {type(model).__name__}: {bad[0]!r} has another number of dimensions")
+    set_tensors(model, tensors)
+    fit_attributes(model)
+    return model.to(device).eval()
+
+
+def _submodule(model: nn.Module, name: str) -> nn.Module | None:
+    return dict(model.named_modules()).get(name)
+
+
+def _empty_slot(model: nn.Module, name: str) -> bool:
+    """Whether a parameter of this name exists and is None: a bias that folding made."""
+    path, _, attribute = name.rpartition(".")
+    module = _submodule(model, path)
+    return module is not None and attribute in module._parameters and module._parameters[attribute] is None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise FileError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise FileError(
+                    f"{path} was not written by gasl.save (format {metadata.get('format')!r}, wanted {_FORMAT!r})"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        raise FileError(f"{path} is truncated or not a safetensors file: {error}") from error
+    if _digest(tensors, metadata["layout"]) != metadata["sha256"]:
+        raise FileError(f"{path} was altered after it was written: its SHA-256 does not match")
+    layout: dict[str, Any] = json.loads(metadata["layout"])
+    return tensors, layout
+
+
+def _digest(tensors: Mapping[str, Tensor], layout: str) -> str:
+    digest = hashlib.sha256(layout.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""Carry out a plan on a copy of the model."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from gasl.removal.plan import Plan
+from gasl.removal.resize import fit_attributes, set_gather, set_tensors
+
+__all__ = ["apply_plan"]
+
+
+@torch.no_grad()
+def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
+    """A smaller copy of the model; the model itself is not touched.
+
+    Args:
+        model: The network that the plan was made for.
+        plan: What to keep.
+
+    Returns:
+        A network of the same class, with the same names in the same order (and a bias more where a constant had to
+        go somewhere).
+    """
+    small = copy.deepcopy(model)
+    small.zero_grad(set_to_none=True)
+    source: dict[str, Tensor] = dict(small.named_parameters()) | dict(small.named_buffers())
+    changed: dict[str, Tensor] = {}
+    for fold in plan.folds:
+        weight = source[fold.weight]
+        summed = weight.flatten(2).sum(dim=2) if weight.ndim > 2 else weight
+        columns = fold.columns.to(weight.device)
+        shift = summed[:, columns] @ fold.value.to(weight)
+        old = changed.get(fold.bias, source.get(fold.bias))
+        changed[fold.bias] = shift if old is None else old + shift
+    for (name, dim), index in plan.keep.items():
+        tensor = changed.get(name, source[name])
+        changed[name] = tensor.index_select(dim, index.to(tensor.device))
+    for fold in plan.folds:  # a bias that was made has no plan of its own: it follows the rows of its weight
+        rows = plan.keep.get((fold.weight, 0))
+        if fold.bias not in source and rows is not None:
+            changed[fold.bias] = changed[fold.bias][rows.to(changed[fold.bias].device)]
+    set_tensors(small, {name: tensor.detach().clone() for name, tensor in changed.items()})
+    for module, index in plan.gathers.items():
+        set_gather(small, module, index)
+    fit_attributes(small)
+    return small

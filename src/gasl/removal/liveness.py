@@ -1,0 +1,135 @@
+"""Which units are dead, by their own weights or because nobody feeds or reads them.
+
+Two fixed points over the affine calls:
+
+* a class *varies* if some row that writes it has a non-zero weight on a column that varies (and no zero norm scale
+  behind it); a class that does not vary is a constant, whatever the input;
+* a class is *needed* if some column that reads it has a non-zero weight in a row that is needed.
+
+A unit that is not needed goes. A unit that is constant goes if its constant can be folded exactly into the biases of
+its readers: the same at every position, and zero where a reader pads its input.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gasl.structure.axes import Affine, Axis, Structure
+
+__all__ = ["Liveness", "liveness"]
+
+
+@dataclass(frozen=True, eq=False)
+class Liveness:
+    """What can go.
+
+    Args:
+        removed: Indexed by class: whether the class is removed.
+        kept: For each axis a bool tensor over its units.
+    """
+
+    removed: Tensor
+    kept: dict[str, Tensor]
+
+
+def liveness(
+    tensors: Mapping[str, Tensor], structure: Structure, protect: frozenset[str] = frozenset(), gather: bool = True
+) -> Liveness:
+    """Decide which units can be removed without changing an output.
+
+    Args:
+        tensors: The traced model's parameters and buffers by name.
+        structure: The trace that belongs to these very weights (constants are read from it).
+        protect: Axes that are left whole.
+        gather: Whether single features in front of a linear layer may go; else only whole maps.
+
+    Returns:
+        The classes to remove and, for each axis, the units that stay (never none).
+    """
+    size = 1 + max((int(c.max()) for c in structure.classes.values()), default=0)
+    nonzero = [_nonzero(tensors[a.weight]) for a in structure.affines]
+    fixed = torch.zeros(size, dtype=torch.bool)
+    fixed[list(structure.fixed)] = True
+    shielded = [axis for axis in structure.axes if axis.kind == "width" and axis.name in protect]
+    for axis in shielded:
+        fixed[structure.units_of(axis)] = True
+    varies = _varies(structure, nonzero, tensors, size)
+    foldable = ~varies & ~fixed
+    for affine, mask in zip(structure.affines, nonzero, strict=True):
+        read = affine.labels.clamp(min=0)
+        foldable[read[~_folds(affine) & mask.any(dim=0)]] = False
+    removed = torch.zeros(size, dtype=torch.bool)
+    widths = [structure.units_of(axis) for axis in structure.axes if axis.kind == "width"]
+    needed = _needed(structure, nonzero, tensors, fixed, foldable)
+    for units in widths:
+        removed[units] = (foldable | ~needed)[units] & ~fixed[units]
+        if bool(removed[units].all()):
+            removed[units[0]] = False
+    kept = {axis.name: ~removed[structure.units_of(axis)] for axis in structure.axes if axis.kind == "width"}
+    for axis in structure.axes:
+        if axis.kind == "features":
+            kept[axis.name] = _features(axis, structure, nonzero, removed, gather and axis.name not in protect)
+    return Liveness(removed, {axis.name: kept[axis.name] for axis in structure.axes})
+
+
+def _nonzero(weight: Tensor) -> Tensor:
+    mask = weight != 0
+    return (mask.flatten(2).any(dim=2) if mask.ndim > 2 else mask).cpu()
+
+
+def _ungated(affine: Affine, tensors: Mapping[str, Tensor]) -> Tensor:
+    open_rows = torch.ones(affine.rows.numel(), dtype=torch.bool)
+    for gamma in affine.gammas:
+        open_rows &= (tensors[gamma] != 0).cpu()
+    return open_rows
+
+
+def _varies(structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, Tensor], size: int) -> Tensor:
+    varies = torch.ones(size, dtype=torch.bool)
+    for affine in structure.affines:
+        varies[affine.rows] = False
+    varies[list(structure.mixed)] = True
+    varies[0] = True
+    while True:
+        before = int(varies.sum())
+        for affine, mask in zip(structure.affines, nonzero, strict=True):
+            rows = (mask & varies[affine.labels.clamp(min=0)]).any(dim=1) & _ungated(affine, tensors)
+            varies[affine.rows[rows]] = True
+        if int(varies.sum()) == before:
+            return varies
+
+
+def _folds(affine: Affine) -> Tensor:
+    """Whether a constant on each column can go into the bias exactly."""
+    value, spread = affine.value.cpu(), affine.spread.cpu()
+    flat = spread <= 16 * torch.finfo(value.dtype).eps * value.abs()
+    can_carry = not affine.padded and affine.sole and (affine.bias is not None or affine.module is not None)
+    return flat & ((value == 0) | can_carry)
+
+
+def _needed(
+    structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, Tensor], fixed: Tensor, foldable: Tensor
+) -> Tensor:
+    needed = fixed.clone()
+    while True:
+        before = int(needed.sum())
+        for affine, mask in zip(reversed(structure.affines), reversed(nonzero), strict=True):
+            rows = (needed & ~foldable)[affine.rows] & _ungated(affine, tensors)
+            needed[affine.labels.clamp(min=0)[mask[rows].any(dim=0)]] = True
+        needed[0] = False
+        if int(needed.sum()) == before:
+            return needed
+
+
+def _features(axis: Axis, structure: Structure, nonzero: list[Tensor], removed: Tensor, gather: bool) -> Tensor:
+    position = next(i for i, a in enumerate(structure.affines) if a.weight == axis.members[0].tensor)
+    affine = structure.affines[position]
+    present = ~removed[affine.labels.clamp(min=0)]
+    if not gather:
+        return present
+    kept = present & nonzero[position][~removed[affine.rows]].any(dim=0)
+    if not bool(kept.any()):
+        kept[present.nonzero()[0]] = True
+    return kept

@@ -1,0 +1,92 @@
+"""A removal as data: which indices of which tensor stay. It can be printed and tested without a model."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gasl.removal.liveness import Liveness
+from gasl.structure.axes import Affine, Structure
+
+__all__ = ["Fold", "Plan", "plan"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Constants that removed units fed into one affine layer: ``bias += weight[:, columns].sum(kernel) @ value``.
+
+    Args:
+        weight: Name of the weight.
+        bias: Name of its bias; made if the layer has none.
+        columns: Removed columns with a non-zero constant.
+        value: Their constants.
+    """
+
+    weight: str
+    bias: str
+    columns: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What :func:`gasl.shrink` does.
+
+    Args:
+        keep: For each (tensor, dimension) that gets smaller, the indices that stay.
+        gathers: For each linear layer that reads single features, their indices in its smaller input.
+        folds: Constants that go into biases first.
+    """
+
+    keep: dict[tuple[str, int], Tensor]
+    gathers: dict[str, Tensor]
+    folds: tuple[Fold, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{name}[{dim}] keeps {index.numel()}" for (name, dim), index in self.keep.items()]
+        lines += [f"{module} gathers {index.numel()} features" for module, index in self.gathers.items()]
+        lines += [f"{fold.bias} takes up {fold.columns.numel()} constants" for fold in self.folds]
+        return "\n".join(lines) or "nothing to remove"
+
+
+def plan(structure: Structure, live: Liveness) -> Plan:
+    """Turn dead units into slices, gathers and folds.
+
+    Args:
+        structure: The trace.
+        live: What can go.
+
+    Returns:
+        The plan; applying it changes no output.
+    """
+    keep = {
+        key: (~live.removed[classes]).nonzero().flatten()
+        for key, classes in structure.classes.items()
+        if bool(live.removed[classes].any())
+    }
+    features = {axis.members[0].tensor: axis for axis in structure.axes if axis.kind == "features"}
+    gathers: dict[str, Tensor] = {}
+    folds = []
+    for affine in structure.affines:
+        stays = ~live.removed[affine.labels.clamp(min=0)]
+        if (axis := features.get(affine.weight)) is not None and affine.module is not None:
+            kept = live.kept[axis.name]
+            if bool((kept != stays).any()) or affine.index is not None:
+                keep[affine.weight, 1] = kept.nonzero().flatten()
+                gathers[affine.module] = _positions(affine, live.removed)[kept]
+        folds += _fold(affine, ~stays)
+    return Plan(keep, gathers, tuple(folds))
+
+
+def _positions(affine: Affine, removed: Tensor) -> Tensor:
+    """Where each column finds its feature in the smaller input; columns whose class goes are not asked."""
+    present = ~removed[affine.source.clamp(min=0)]
+    position = present.cumsum(0) - 1
+    return position if affine.index is None else position[affine.index]
+
+
+def _fold(affine: Affine, gone: Tensor) -> list[Fold]:
+    columns = (gone & (affine.value.cpu() != 0)).nonzero().flatten()
+    if columns.numel() == 0:
+        return []
+    bias = affine.bias or f"{affine.weight.rpartition('.')[0]}.bias".lstrip(".")
+    return [Fold(affine.weight, bias, columns, affine.value.detach()[columns])]

@@ -1,0 +1,7 @@
+"""What a network is made of: axes, members, what is protected and why."""
+
+from gasl.structure.axes import Affine, Axis, Member, Protected, Structure
+from gasl.structure.groups import UnitGroups, WeightGroups
+from gasl.structure.trace import ExampleInputs, trace
+
+__all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "UnitGroups", "WeightGroups", "trace"]

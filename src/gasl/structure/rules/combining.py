@@ -1,0 +1,108 @@
+"""Ops that combine elements: pointwise ops, pooling, reductions, padding."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gasl.structure.labels import varying_dims
+from gasl.structure.rules.call import Call
+
+if TYPE_CHECKING:
+    from gasl.structure.tracer import Tracer
+
+__all__ = ["pad", "pointwise", "pool", "reduce", "unknown"]
+
+
+def unknown(tracer: "Tracer", call: Call) -> None:
+    """No row: every unit that enters is protected."""
+    for tensor in call.tensors:
+        tracer.protect(tensor, f"no rule for {call.name}")
+
+
+def pointwise(tracer: "Tracer", call: Call) -> None:
+    """Elements that are combined live and die together; an operand that is broadcast over units is protected."""
+    result = call.results[0]
+    operands = [t for t in call.tensors if t.ndim > 0]
+    labelled_before = tracer.labels(result) is not None
+    merged = _merged(tracer, operands, result)
+    if merged is None:
+        return
+    for tensor in operands:
+        _meet(tracer, call, tensor, merged)
+    if call.in_place and not labelled_before:
+        tracer.classes.protect(merged, f"written in place by {call.name}")
+    tracer.set_labels(result, merged)
+
+
+def _merged(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> Tensor | None:
+    """The first label of each element over all operands."""
+    merged: Tensor | None = None
+    for tensor in operands:
+        if (labels := tracer.labels(tensor)) is not None:
+            wide = labels.expand(result.shape)
+            merged = wide if merged is None else torch.where(merged == 0, wide, merged)
+    return merged
+
+
+def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor) -> None:
+    shape = (1,) * (merged.ndim - tensor.ndim) + tuple(tensor.shape)
+    wide = varying_dims(merged)
+    labels = tracer.labels(tensor)
+    if labels is None and tracer.matrix(tensor) is not None:
+        tracer.protect(tensor, f"{call.name} with a parameter of several dimensions")
+        tracer.classes.protect(merged, f"{call.name} with a parameter of several dimensions")
+    elif labels is None:
+        if any(shape[d] > 1 for d in wide):
+            tracer.classes.protect(merged, f"{call.name} with a tensor of fixed size")
+        elif tracer.derived(tensor):
+            tracer.mixed.append(merged)
+    elif any(shape[d] == 1 for d in wide):
+        tracer.classes.protect(labels, f"{call.name} broadcasts it over other units")
+    else:
+        tracer.classes.tie(labels.expand(merged.shape), merged)
+
+
+def pool(tracer: "Tracer", call: Call) -> None:
+    """Pooling and resizing of space: a result channel is its input channel."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    if labels is None:
+        return
+    if any(d >= 2 for d in varying_dims(labels)):
+        tracer.protect(source, f"{call.name} mixes units")
+        return
+    corner = labels[(slice(None), slice(None)) + (slice(0, 1),) * (labels.ndim - 2)]
+    tracer.set_labels(result, corner.expand(result.shape))
+
+
+def reduce(tracer: "Tracer", call: Call) -> None:
+    """Mean, sum and the like over dimensions that hold no units."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    if labels is None:
+        return
+    given = call.argument("dim")
+    dims = [given] if isinstance(given, int) else given or range(source.ndim)
+    reduced = {d % source.ndim for d in dims}
+    if reduced & set(varying_dims(labels)):
+        tracer.protect(source, f"{call.name} runs over the width")
+        return
+    for d in reduced:
+        labels = labels.narrow(d, 0, 1)
+    tracer.set_labels(result, labels.reshape(result.shape))
+
+
+def pad(tracer: "Tracer", call: Call) -> None:
+    """Padding of space; of the width it would add units that no parameter owns."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    if labels is None:
+        return
+    padded = {source.ndim - 1 - i // 2 for i, amount in enumerate(call.args[1]) if amount != 0}
+    if padded & set(varying_dims(labels)):
+        tracer.protect(source, f"{call.name} pads the width")
+        return
+    for d in padded:
+        labels = labels.narrow(d, 0, 1)
+    tracer.set_labels(result, labels.expand(result.shape))

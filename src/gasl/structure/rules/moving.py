@@ -1,0 +1,87 @@
+"""Ops that only move elements: the same op moves the labels."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gasl.structure.labels import varying_dims
+from gasl.structure.rules.call import Call
+
+if TYPE_CHECKING:
+    from gasl.structure.tracer import Tracer
+
+__all__ = ["join", "move", "part", "same", "select"]
+
+aten = torch.ops.aten
+
+
+def same(tracer: "Tracer", call: Call) -> None:
+    """Copies, casts and ``*_like``: element i of the result is about element i of the argument."""
+    source, result = call.tensors[0], call.results[0]
+    if (view := tracer.matrix(source)) is not None:
+        tracer.set_matrix(result, view)
+    tracer.set_labels(result, tracer.labels(source))
+
+
+def move(tracer: "Tracer", call: Call) -> None:
+    """Views, permutations and the like. A width that a view splits is protected: its sizes are numbers."""
+    source = call.tensors[0]
+    labels = tracer.labels(source)
+    _move_matrix(tracer, call)
+    if labels is None:
+        return
+    func = aten.reshape if call.func.overloadpacket in (aten.view, aten._unsafe_view) else call.func
+    moved = func(labels, *call.args[1:], **call.kwargs)
+    for result, piece in zip(call.results, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
+        tracer.set_labels(result, piece)
+        if len(varying_dims(piece)) > len(varying_dims(labels)):
+            tracer.classes.protect(labels, f"{call.name} splits the width")
+
+
+def _move_matrix(tracer: "Tracer", call: Call) -> None:
+    """A transposed weight is still that weight; anything else done to it protects it, unless it is but a vector."""
+    source = call.tensors[0]
+    view = tracer.matrix(source)
+    if view is None:
+        return
+    if call.func.overloadpacket in (aten.t, aten.transpose, aten.permute, aten.numpy_T):
+        sizes = torch.empty([2 + d for d in range(source.ndim)], device="meta")  # a size of its own for each dimension
+        shape = call.func(sizes, *call.args[1:], **call.kwargs).shape
+        tracer.set_matrix(call.results[0], view.permuted([size - 2 for size in shape]))
+    elif tracer.labels(source) is None:
+        tracer.protect(source, f"{call.name} of a weight")
+
+
+def part(tracer: "Tracer", call: Call) -> None:
+    """Slices and splits: allowed beside the width, not of it (their bounds are numbers that would go stale)."""
+    source = call.tensors[0]
+    dim = int(call.argument("dim")) % source.ndim
+    whole = len(call.results) == 1 and call.results[0].shape == source.shape
+    if tracer.matrix(source) is not None or (dim in tracer.varying(source) and not whole):
+        tracer.protect(source, f"{call.name} cuts the width")
+    if tracer.matrix(source) is None:
+        move(tracer, call)
+
+
+def select(tracer: "Tracer", call: Call) -> None:
+    """An ``index_select`` by a gathering layer's own index is followed; any other is a cut."""
+    source, dim, index = call.args
+    if not tracer.is_gather(index):
+        part(tracer, call)
+        return
+    labels = tracer.labels(source)
+    width = torch.zeros(source.shape, dtype=torch.int64) if labels is None else labels
+    tracer.set_labels(call.results[0], width.index_select(dim, index.cpu()))
+    tracer.gather(call.results[0], width.reshape(-1, width.shape[-1])[0].clone(), index)
+
+
+def join(tracer: "Tracer", call: Call) -> None:
+    """Concatenation and stacking."""
+    labels = [tracer.labels(t) for t in call.tensors]
+    if all(piece is None for piece in labels):
+        return
+    filled = [
+        torch.zeros(t.shape, dtype=torch.int64) if piece is None else piece
+        for t, piece in zip(call.tensors, labels, strict=True)
+    ]
+    tracer.set_labels(call.results[0], call.func(filled, *call.args[1:], **call.kwargs))
