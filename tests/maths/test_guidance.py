@@ -28,7 +28,7 @@ MIXINGS = {
     "diagonal": torch.tensor([0.5, 1.0, 2.0, 0.1, 0.0], dtype=torch.float64),
     "dense": DENSE.double(),
 }
-every_mixing = pytest.mark.parametrize("mixing", MIXINGS.values(), ids=MIXINGS)
+every_mixing = pytest.mark.parametrize("mixing", list(MIXINGS.values()), ids=list(MIXINGS))
 vectors = st.lists(st.floats(0, 100), min_size=1, max_size=8)
 
 
