@@ -66,12 +66,12 @@ def prox_group_lasso(weight: Tensor, threshold: float | Tensor, dim: int | None 
         tensor([[2.4000, 3.2000],
                 [0.0000, 0.0000]])
     """
-    t = torch.as_tensor(threshold, device=weight.device)
-    if bool((t < 0).any()):
-        raise InputError(f"prox_group_lasso needs thresholds >= 0, got {threshold}")
     grouped = weight.reshape(1, -1) if dim is None else weight
     dim = 0 if dim is None else dim % weight.ndim
     norms = group_norms(grouped, dim)
-    factors = shrink_factors(norms, t.to(norms.dtype).expand_as(norms), lr=1.0).to(weight.dtype)
+    thresholds = torch.as_tensor(threshold, dtype=norms.dtype, device=norms.device).expand_as(norms)
+    if bool((thresholds < 0).any()):
+        raise InputError(f"prox_group_lasso needs thresholds >= 0, got {threshold}")
+    factors = shrink_factors(norms, thresholds, lr=1.0).to(weight.dtype)
     shape = [-1 if d == dim else 1 for d in range(grouped.ndim)]
     return (grouped * factors.view(shape)).view_as(weight)
