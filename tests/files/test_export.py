@@ -1,3 +1,4 @@
+import importlib
 import logging
 import math
 import sys
@@ -7,8 +8,9 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError, MissingExtraError
-from gasl.files import export as module
 from gasl.files.export import export
+
+module = importlib.import_module("gasl.files.export")  # the package's attribute of that name is the function
 
 
 class TwoInputs(nn.Module):

@@ -76,7 +76,7 @@ def count_macs(model: nn.Module, example_inputs: object) -> Macs:
     return Macs(counter.get_total_flops() // 2, tuple(sorted(watch.uncounted)))
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base class has no types
+class _Watch(TorchDispatchMode):
     """Names the ops that take a weight, or are an attention, and that no formula counts.
 
     A weight is a parameter, a view of one, or what cheap ops made of parameters alone (a weight norm, say).
