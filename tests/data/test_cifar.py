@@ -51,6 +51,12 @@ def test_damage_is_named(tmp_path: Path, content: bytes) -> None:
         read_cifar([path], "cifar10")
 
 
+def test_fine_label_out_of_range_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "test.bin").write_bytes(bytes([0, 100]) + bytes(3072))
+    with pytest.raises(FileError, match="not below 100"):
+        read_cifar([tmp_path / "test.bin"], "cifar100")
+
+
 def test_a_missing_batch_is_named(tmp_path: Path) -> None:
     for number in (1, 2, 4, 5):
         (tmp_path / f"data_batch_{number}.bin").touch()

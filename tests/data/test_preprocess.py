@@ -13,7 +13,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def test_every_random_crop_is_a_window_of_the_padded_image() -> None:
     images = torch.rand(40, 3, 6, 5)
-    crops = random_crop(images, 4, 2, generator())
+    crops = random_crop(images, (4, 4), 2, generator())
     padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
     places = set()
     for image, crop in zip(padded, crops, strict=True):
@@ -26,9 +26,9 @@ def test_every_random_crop_is_a_window_of_the_padded_image() -> None:
     assert max(column for _, column in places) <= 5
 
 
-def test_crop_places_reach_both_edges() -> None:
-    crops = random_crop(torch.arange(3.0).expand(200, 1, 3, 3), 2, 0, generator())
-    assert {tuple(row) for row in crops[:, 0, 0].tolist()} == {(0.0, 1.0), (1.0, 2.0)}
+def test_crop_places_reach_every_edge() -> None:
+    crops = random_crop(torch.arange(9.0).reshape(1, 1, 3, 3).expand(200, 1, 3, 3), (2, 2), 0, generator())
+    assert set(crops[:, 0, 0, 0].tolist()) == {0.0, 1.0, 3.0, 4.0}
 
 
 def test_about_half_of_the_images_are_mirrored() -> None:
@@ -50,7 +50,7 @@ def test_impossible_crops_are_refused(size: int) -> None:
     with pytest.raises(InputError, match="smaller crop"):
         center_crop(torch.zeros(1, 1, 3, 3), size)
     with pytest.raises(InputError, match="smaller crop"):
-        random_crop(torch.zeros(1, 1, 3, 3), size, 0, generator())
+        random_crop(torch.zeros(1, 1, 3, 3), (size, size), 0, generator())
 
 
 def test_standardised_images_have_mean_0_and_deviation_1() -> None:
@@ -75,6 +75,11 @@ def test_colour_images_are_standardised_for_evaluation_too() -> None:
     preprocess = default_preprocess((3, 32, 32))
     assert torch.equal(preprocess.evaluate(images), standardise(images / 255))
     assert preprocess.train(images, generator()).shape == images.shape
+
+
+def test_images_that_are_not_square_keep_their_size() -> None:
+    images = torch.randint(256, (2, 3, 6, 9), dtype=torch.uint8, generator=generator())
+    assert Preprocess(padding=2).train(images, generator()).shape == (2, 3, 6, 9)
 
 
 def test_evaluation_crops_in_the_middle() -> None:

@@ -8,7 +8,6 @@ import torch
 
 from gasl.data import DataSplits, load
 
-
 # Read here, because every test of this folder runs without the variable.
 DATA = os.environ.get("GASL_DATA", "")
 

@@ -1,165 +1,172 @@
-"""Networks for other runtimes: ONNX, and PyTorch's own exported program, both checked against the network."""
+"""From stored bytes to what a network sees: scaling, and augmentation of whole batches, on any device.
 
-import inspect
-import logging
-import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+Grey digits are scaled to [0, 1] and nothing else: their border pixels stay exactly 0, so the weights behind them get no
+gradient and can die. Colour images are standardised one by one; for training they are padded, cropped at random and
+mirrored, for evaluation cropped in the middle. A centre crop of the full size changes nothing.
+"""
+
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch import Tensor
+from torch.nn import functional
 
-from gasl.errors import InputError, MissingExtraError, unknown_name
-from gasl.files.whole import whole_file
-from gasl.measure.example import Example, tensors_in, undisturbed
+from gasl.errors import InputError
 
-__all__ = ["export"]
-
-Run = Callable[[Example], list[Tensor]]
-_ONNX_LIMIT = 2**31  # bytes that fit into one ONNX file
+__all__ = ["Preprocess", "center_crop", "default_preprocess", "random_crop", "random_flip", "standardise"]
 
 
-def export(
-    model: nn.Module,
-    path: str | os.PathLike[str],
-    example_inputs: object,
-    dynamic_batch: bool = True,
-    *,
-    tolerance: float = 1e-4,
-) -> float:
-    """Write a network for another runtime, after a check that it computes the same there.
-
-    The file is read back and run on the example inputs (by ONNX Runtime for ``.onnx``), with another batch size too
-    where the batch is free. It is written whole, as one file, or not at all. The network is left as it was.
+def center_crop(images: Tensor, size: int) -> Tensor:
+    """The middle ``size`` x ``size`` pixels.
 
     Args:
-        model: Any network that ``torch.export`` can trace.
-        path: Ends in ``.onnx``, or in ``.pt2`` for a program that ``torch.export.load`` reads.
-        example_inputs: A tensor, a tuple of arguments or a dict of named arguments; dimension 0 is the batch.
-        dynamic_batch: Let the file take any batch size; False fixes that of the example inputs.
-        tolerance: Largest difference allowed, relative to the largest output.
+        images: Shape ``(N, C, H, W)``.
+        size: Side of the crop, at most H and W.
 
     Returns:
-        The largest difference of an output, relative to the largest output.
+        Shape ``(N, C, size, size)``; a view.
 
     Raises:
-        InputError: If the suffix is unknown, the network cannot be traced, or the outputs differ.
-        MissingExtraError: If ONNX is asked for and its packages are not installed.
+        InputError: If the images are smaller than the crop.
 
     Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "net.pt2"
-        >>> export(nn.Linear(4, 2), path, torch.ones(1, 4))
-        0.0
-        >>> torch.export.load(path).module()(torch.ones(7, 4)).shape
-        torch.Size([7, 2])
+        >>> center_crop(torch.arange(9).reshape(1, 1, 3, 3), 1).item()
+        4
     """
-    target = Path(path)
-    if target.suffix not in _WRITERS:
-        raise unknown_name("suffix of an exported network", target.suffix, _WRITERS)
-    example = Example.of(example_inputs)
-    # torch.export takes a batch of 1 as a constant, so a free batch is traced with 2
-    traced = example.at(max(2, example.batch)) if dynamic_batch else example
-    checked = [example, traced.at(traced.batch + 1)] if dynamic_batch else [example]
-    with undisturbed(model), whole_file(target) as temporary:
-        program = _trace(model, traced, dynamic_batch)
-        run = _WRITERS[target.suffix](program, temporary)
-        difference = _largest(_difference(list(tensors_in(one.run(model))), run(one)) for one in checked)
-        if not difference <= tolerance:  # not (nan <= tolerance)
-            raise InputError(
-                f"the exported network differs from the network by {difference:.3g} of the largest output, wanted at"
-                f" most {tolerance:.3g}; {target} was not written. Raise tolerance if the difference is rounding"
-            )
-    return difference
+    height, width = images.shape[-2:]
+    if size < 1 or size > min(height, width):
+        raise InputError(f"cannot crop {size} x {size} pixels from {height} x {width}; choose a smaller crop")
+    top, left = (height - size) // 2, (width - size) // 2
+    return images[..., top : top + size, left : left + size]
 
 
-def _trace(model: nn.Module, example: Example, dynamic_batch: bool) -> ExportedProgram:
-    shapes = None
-    if dynamic_batch:
-        call = inspect.signature(model.forward).bind(*example.args, **example.kwargs)
-        shapes = {name: _free_batch(value, example.batch) for name, value in call.arguments.items()}
-    try:
-        with _quiet():
-            return torch.export.export(model, example.args, example.kwargs, dynamic_shapes=shapes)
-    except Exception as error:  # the tracer raises errors of many kinds
-        hint = "; if its batch size cannot change, pass dynamic_batch=False" if dynamic_batch else ""
-        raise InputError(
-            f"{type(model).__name__} cannot be exported: {str(error).strip().partition(chr(10))[0]}{hint}"
-        ) from error
+def random_crop(images: Tensor, size: tuple[int, int], padding: int, generator: torch.Generator) -> Tensor:
+    """A window of a fixed size, at its own place in each image after zero padding on all sides.
+
+    Args:
+        images: Shape ``(N, C, H, W)``.
+        size: Height and width of the window.
+        padding: Black pixels put around each image first.
+        generator: Of the places, on the CPU.
+
+    Returns:
+        Shape ``(N, C, *size)``.
+
+    Raises:
+        InputError: If the padded images are smaller than the window.
+
+    Example:
+        >>> ones = torch.ones(1, 1, 2, 2)
+        >>> random_crop(ones, (4, 4), 1, torch.Generator()).sum()  # a window of the full padded size
+        tensor(4.)
+    """
+    padded = functional.pad(images, (padding,) * 4)
+    count, _, height, width = padded.shape
+    if min(size) < 1 or size[0] > height or size[1] > width:
+        raise InputError(f"cannot crop {size[0]} x {size[1]} pixels from {height} x {width}; choose a smaller crop")
+    rows = torch.randint(height - size[0] + 1, (count, 1), generator=generator) + torch.arange(size[0])
+    columns = torch.randint(width - size[1] + 1, (count, 1), generator=generator) + torch.arange(size[1])
+    rows, columns = rows.to(images.device), columns.to(images.device)
+    image = torch.arange(count, device=images.device)[:, None, None]
+    # Channels last while indexing: indices on both sides of a slice would move the sliced dimension.
+    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _free_batch(value: Any, batch: int) -> Any:
-    """The dynamic dimensions of an argument, in its own nesting."""
-    if isinstance(value, Tensor):
-        return {0: Dim.DYNAMIC} if value.ndim > 0 and value.shape[0] == batch else None
-    if isinstance(value, Mapping):
-        return {key: _free_batch(part, batch) for key, part in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_free_batch(part, batch) for part in value)
-    return None
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirrors each image left to right with probability 1/2.
+
+    Args:
+        images: Shape ``(N, C, H, W)``.
+        generator: Of the choices, on the CPU.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> random_flip(torch.zeros(3, 1, 2, 2), torch.Generator()).shape
+        torch.Size([3, 1, 2, 2])
+    """
+    mirrored = torch.randint(2, (len(images), 1, 1, 1), generator=generator).bool().to(images.device)
+    return torch.where(mirrored, images.flip(-1), images)
 
 
-def _write_program(program: ExportedProgram, path: Path) -> Run:
-    torch.export.save(program, path)
-    module = torch.export.load(path).module()
-    return lambda example: list(tensors_in(example.run(module)))
+def standardise(images: Tensor) -> Tensor:
+    """Each image with mean 0 and standard deviation 1 over all its values: ``(x - mean) / max(std, 1 / sqrt(n))``.
+
+    The lower bound, for n values, keeps a uniform image finite.
+
+    Args:
+        images: Floating point, shape ``(N, C, H, W)``.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> standardise(torch.tensor([0.0, 2.0]).reshape(1, 1, 1, 2)).flatten()
+        tensor([-1.,  1.])
+    """
+    flat = images.flatten(1)
+    std, mean = torch.std_mean(flat, dim=1, correction=0, keepdim=True)
+    return ((flat - mean) / std.clamp_min(flat.shape[1] ** -0.5)).reshape(images.shape)
 
 
-def _write_onnx(program: ExportedProgram, path: Path) -> Run:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch.onnx imports it by itself, with a message that names no extra
-    except ImportError as error:
-        raise MissingExtraError(f'export to ONNX needs {error.name}; pip install "gasl[export]"') from error
-    size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
-    if size >= _ONNX_LIMIT:
-        raise InputError(f"an ONNX file holds less than {_ONNX_LIMIT:,} bytes, got {size:,}; export to .pt2 instead")
-    with _quiet():
-        converted = torch.onnx.export(program, dynamo=True, verbose=False)
-    if converted is None:  # only the older exporter returns nothing
-        raise InputError("torch.onnx.export returned no program; a newer torch is needed")
-    converted.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """What is done to the images of a set; without arguments they are only scaled to [0, 1].
 
-    def run(example: Example) -> list[Tensor]:
-        values = (tensor.detach().cpu().numpy() for tensor in example.tensors())
-        feed = {given.name: value for given, value in zip(session.get_inputs(), values, strict=True)}
-        return [torch.as_tensor(output) for output in session.run(None, feed)]
+    Args:
+        crop: Side of the crop; ``None`` keeps the size of the images.
+        padding: Black pixels around a training image before its random crop.
+        flip: Whether training images are mirrored at random.
+        standardise: Whether every image, also in evaluation, is standardised.
 
-    return run
+    Raises:
+        InputError: If the padding is negative.
+
+    Example:
+        >>> Preprocess().evaluate(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8)).item()
+        1.0
+    """
+
+    crop: int | None = None
+    padding: int = 0
+    flip: bool = False
+    standardise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.padding < 0:
+            raise InputError(f"padding must be 0 or more, got {self.padding}")
+
+    def train(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Augmented floating-point images for a training step."""
+        if self.padding or self.crop is not None:
+            height, width = images.shape[-2:]
+            size = (height, width) if self.crop is None else (self.crop, self.crop)
+            images = random_crop(images, size, self.padding, generator)
+        if self.flip:
+            images = random_flip(images, generator)
+        return self._scale(images)
+
+    def evaluate(self, images: Tensor) -> Tensor:
+        """Floating-point images without any chance in them."""
+        return self._scale(images if self.crop is None else center_crop(images, self.crop))
+
+    def _scale(self, images: Tensor) -> Tensor:
+        scaled = images.float().div_(255)
+        return standardise(scaled) if self.standardise else scaled
 
 
-_WRITERS: dict[str, Callable[[ExportedProgram, Path], Run]] = {".onnx": _write_onnx, ".pt2": _write_program}
+def default_preprocess(shape: tuple[int, int, int]) -> Preprocess:
+    """The paper's choice: padded crops, mirroring and standardisation for colour; plain scaling for grey.
 
+    Args:
+        shape: Channels, height and width of the images.
 
-def _difference(wanted: list[Tensor], got: list[Tensor]) -> float:
-    """Max |got - wanted| / max |wanted| over all outputs; infinite where their number or shapes differ."""
-    if [tensor.shape for tensor in wanted] != [tensor.shape for tensor in got]:
-        return float("inf")
-    pairs = [(a.detach().double().cpu(), b.detach().double().cpu()) for a, b in zip(wanted, got, strict=True)]
-    scale = _largest(float(a.abs().max()) for a, _ in pairs if a.numel())
-    error = _largest(float((a - b).abs().max()) for a, b in pairs if a.numel())
-    return error / scale if scale > 0 else error
+    Returns:
+        The preprocessing.
 
-
-def _largest(values: Iterable[float]) -> float:
-    """The largest value; NaN if one is, which Python's ``max`` can lose."""
-    return float(torch.tensor([0.0, *values], dtype=torch.float64).max())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Two messages of the exporter that no user of this library can act on."""
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")  # "torchvision is not installed"
-    level = registration.level
-    registration.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)  # torch on itself
-            yield
-    finally:
-        registration.setLevel(level)
+    Example:
+        >>> default_preprocess((1, 28, 28)) == Preprocess()
+        True
+    """
+    return Preprocess(padding=4, flip=True, standardise=True) if shape[0] == 3 else Preprocess()
