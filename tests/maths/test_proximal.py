@@ -74,3 +74,10 @@ def test_errors():
         shrink_factors(torch.ones(3), torch.ones(2), 0.1)
     with pytest.raises(InputError, match="thresholds >= 0, got -1"):
         prox_group_lasso(torch.ones(3), -1.0)
+    with pytest.raises(InputError, match=r"dim=2 for a weight of shape \(3, 3\)"):
+        prox_group_lasso(torch.ones(3, 3), 1.0, dim=2)
+
+
+def test_a_number_as_threshold_keeps_double_precision():
+    weight = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    torch.testing.assert_close(prox_group_lasso(weight, 0.1), weight * (1 - 0.1 / 5), rtol=1e-15, atol=0)

@@ -42,6 +42,14 @@ def test_equal_groups_have_no_variance_whatever_the_rounding(dtype, value, group
     assert not moments(torch.full((groups,), value, dtype=dtype))[2]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_difference_in_the_last_bit_is_rounding(dtype):
+    one = torch.tensor(0.3, dtype=dtype)
+    _, variance, alive = moments(torch.stack([one, one, torch.nextafter(one, one + 1)]))
+    assert variance > 0
+    assert not alive
+
+
 @pytest.mark.parametrize(("dtype", "relative"), [(torch.float32, 1e-4), (torch.float64, 1e-13)])
 def test_a_small_difference_is_a_variance(dtype, relative):
     assert moments(torch.tensor([1.0, 1.0 + relative], dtype=dtype))[2]

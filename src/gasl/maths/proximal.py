@@ -67,11 +67,11 @@ def prox_group_lasso(weight: Tensor, threshold: float | Tensor, dim: int | None 
                 [0.0000, 0.0000]])
     """
     grouped = weight.reshape(1, -1) if dim is None else weight
-    dim = 0 if dim is None else dim % weight.ndim
+    dim = 0 if dim is None else dim
     norms = group_norms(grouped, dim)
     thresholds = torch.as_tensor(threshold, dtype=norms.dtype, device=norms.device).expand_as(norms)
     if bool((thresholds < 0).any()):
         raise InputError(f"prox_group_lasso needs thresholds >= 0, got {threshold}")
     factors = shrink_factors(norms, thresholds, lr=1.0).to(weight.dtype)
-    shape = [-1 if d == dim else 1 for d in range(grouped.ndim)]
+    shape = [-1 if d == dim % grouped.ndim else 1 for d in range(grouped.ndim)]
     return (grouped * factors.view(shape)).view_as(weight)
