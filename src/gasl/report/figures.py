@@ -1,0 +1,128 @@
+"""The figures of a report, each a pure function from plain data to an SVG element."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gasl.report.data import Array
+from gasl.report.svg import AFTER, BEFORE, figure_style, to_svg
+
+__all__ = ["curves", "feature_maps", "norms"]
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> str:
+    """Loss, error and sparsity over the epochs, side by side; only those that the history has.
+
+    Args:
+        history: One mapping per epoch, see :class:`gasl.report.ReportData`.
+
+    Returns:
+        An SVG element; the empty text when the history has none of them.
+
+    Example:
+        >>> curves([{"epoch": 0, "train_loss": 2.0}, {"epoch": 1, "train_loss": 1.0}])[:4]
+        '<svg'
+        >>> curves([])
+        ''
+    """
+    names = list(dict.fromkeys(name for row in history for name in row))
+    panels = {
+        "loss": [name for name in names if name.endswith("loss")],
+        "error, %": [name for name in names if name.endswith("error")],
+        "sparsity, %": [name for name in names if name.startswith("sparsity/")],
+    }
+    shown = {title: series for title, series in panels.items() if series}
+    if not shown:
+        return ""
+    with figure_style("curves"):
+        figure = Figure(figsize=(3.3 * len(shown), 2.5))
+        for axes, (title, series) in zip(_row(figure, len(shown)), shown.items(), strict=True):
+            for name in series:
+                points = [
+                    (row.get("epoch", i), row[name]) for i, row in enumerate(history) if row.get(name) is not None
+                ]
+                axes.plot(*zip(*points, strict=True), label=name.removeprefix("sparsity/"))
+            axes.set(title=title, xlabel="epoch")
+            axes.set_ylim(bottom=0)
+            axes.legend()
+        return to_svg(figure)
+
+
+def norms(pairs: Mapping[str, tuple[Array, Array]]) -> str:
+    """Norms of the units of each axis, sorted, before and after: dead units are the flat part at zero.
+
+    Args:
+        pairs: Axis to the norms before and after.
+
+    Returns:
+        An SVG element; the empty text when there is no axis.
+
+    Example:
+        >>> norms({"conv1": (np.array([1.0, 2.0]), np.array([0.0, 2.0]))})[:4]
+        '<svg'
+    """
+    if not pairs:
+        return ""
+    columns = min(4, len(pairs))
+    rows = ceil(len(pairs) / columns)
+    with figure_style("norms"):
+        figure = Figure(figsize=(2.5 * columns, 2.1 * rows))
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (axis, (before, after)) in zip(grid, pairs.items(), strict=False):
+            for values, colour, label in ((before, BEFORE, "before"), (after, AFTER, "after")):
+                axes.plot(np.sort(values)[::-1], color=colour, label=label, drawstyle="steps-mid")
+            axes.set_title(f"{axis}: {np.count_nonzero(after == 0)} of {len(after)} at zero")
+            axes.set_ylim(bottom=0)
+        for axes in grid[len(pairs) :]:
+            axes.set_visible(False)
+        grid[0].legend()
+        return to_svg(figure)
+
+
+def feature_maps(without: Array, with_method: Array) -> str:
+    """The maps of one layer as two grids: without the method on the left, with it on the right.
+
+    Both share one scale; a map that is zero everywhere stays empty.
+
+    Args:
+        without: Shape (channels, height, width).
+        with_method: The same; the number of channels may differ.
+
+    Returns:
+        An SVG element.
+
+    Example:
+        >>> feature_maps(np.ones((4, 2, 2)), np.zeros((4, 2, 2)))[:4]
+        '<svg'
+    """
+    largest = float(max(np.abs(without).max(initial=0), np.abs(with_method).max(initial=0))) or 1.0
+    with figure_style("features"):
+        figure = Figure(figsize=(8.4, 4.2))
+        titles = ("without", "with")
+        for axes, maps, title in zip(_row(figure, 2), (without, with_method), titles, strict=True):
+            alive = sum(bool(np.any(one)) for one in maps)
+            axes.imshow(_mosaic(maps), cmap="viridis", vmin=0, vmax=largest, interpolation="nearest")
+            axes.set_title(f"{title} the method: {alive} of {len(maps)} maps alive")
+            axes.grid(visible=False)
+            axes.set_axis_off()
+        return to_svg(figure)
+
+
+def _row(figure: Figure, count: int) -> list[Axes]:
+    return list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _mosaic(maps: Array) -> Array:
+    """Channels side by side in a nearly square grid; gaps and maps without any value are NaN, hence transparent."""
+    count, height, width = maps.shape
+    columns = ceil(sqrt(count))
+    rows = ceil(count / columns)
+    picture = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for i, one in enumerate(maps):
+        top, left = (i // columns) * (height + 1), (i % columns) * (width + 1)
+        picture[top : top + height, left : left + width] = one if np.any(one) else np.nan
+    return picture

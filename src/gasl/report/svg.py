@@ -1,0 +1,75 @@
+"""Figures as SVG that takes text colour and font from the page around it, so that it suits light and dark."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.figure import Figure
+
+__all__ = ["AFTER", "BEFORE", "SERIES", "figure_style", "to_svg"]
+
+BEFORE, AFTER = "#8f96a3", "#2f7fd1"
+SERIES = ("#2f7fd1", "#d9822b", "#2e9e6b", "#b2569f", "#8a8f2e", "#c44f4f", "#3aa6a6", "#8f96a3")
+
+_INK = "#010203"  # a colour that nothing else has; it becomes the page's own text colour
+
+
+@contextmanager
+def figure_style(name: str) -> Iterator[None]:
+    """Set matplotlib's style inside the block only.
+
+    Args:
+        name: Differs between the figures of one page, so that their SVG ids differ too.
+
+    Example:
+        >>> with figure_style("empty"):
+        ...     Figure().get_facecolor()
+        (0.0, 0.0, 0.0, 0.0)
+    """
+    ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "axes.titlecolor")
+    style: Any = dict.fromkeys(ink, _INK) | {  # matplotlib types each key by name
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.grid": True,
+        "grid.color": "#8f96a3",
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.5,
+        "axes.prop_cycle": cycler(color=SERIES),
+        "lines.linewidth": 1.6,
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "figure.constrained_layout.use": True,
+    }
+    with mpl.rc_context(style):
+        yield
+
+
+def to_svg(figure: Figure) -> str:
+    """A figure as an ``<svg>`` element.
+
+    Args:
+        figure: Drawn inside :func:`figure_style`, and saved inside it too.
+
+    Returns:
+        The element, the same text for the same figure.
+
+    Example:
+        >>> with figure_style("empty"):
+        ...     to_svg(Figure())[:4]
+        '<svg'
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(_INK, "currentColor")
