@@ -118,6 +118,22 @@ def test_alpha_zero_is_the_group_lasso(cls):
         torch.testing.assert_close(method.sparsity(norms), GroupLasso().value(norms, 1.0), rtol=0, atol=0)
 
 
+@every_case
+def test_nothing_times_an_infinite_attention_is_nothing(method):
+    explosive = torch.tensor([1e-155, 3e-155], dtype=torch.float64)  # 1/variance is more than a double can hold
+    for step in ("proximal", "loss"):
+        groups, state = ToyGroups(explosive), new_state(0.0)
+        generator = state.generator.get_state()
+        assert _with_step(method, step).penalty(groups, state) == 0
+        train_step(_with_step(method, step), groups, state, lr=0.1)
+        assert torch.equal(groups.weights[0], explosive)
+        assert torch.equal(state.generator.get_state(), generator)  # and nothing was drawn for it
+    if not isinstance(method, GroupLasso):
+        lasso, alone = GroupLasso(normalise=method.normalise), dataclasses.replace(method, alpha=0.0)
+        torch.testing.assert_close(alone.rates([explosive], 0.7), lasso.rates([explosive], 0.7), rtol=0, atol=0)
+        torch.testing.assert_close(alone.value([explosive], 0.7), lasso.value([explosive], 0.7), rtol=0, atol=0)
+
+
 @every_class
 def test_dtype_and_device_are_kept(cls):
     norms = [torch.rand(5), torch.rand(3)]
