@@ -1,0 +1,109 @@
+"""The Lightning module of image classification."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from gasl.training.clipping import clip_value_
+from gasl.training.config import TrainConfig
+from gasl.training.shell import lightning
+
+__all__ = ["Classifier", "param_groups"]
+
+
+def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters of a network in two groups: weights, which decay, and biases and scales, which do not.
+
+    Args:
+        model: The network.
+        weight_decay: Of the weights, which are the parameters with two or more dimensions.
+
+    Returns:
+        What an optimizer takes; groups without a trainable parameter are left out.
+
+    Example:
+        >>> [len(group["params"]) for group in param_groups(nn.Linear(2, 3), 0.1)]
+        [1, 1]
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+class Classifier(lightning.LightningModule):
+    """Cross-entropy on class scores; logs ``train_loss``, ``val_loss`` and ``val_error`` (percent) once an epoch.
+
+    Args:
+        model: The network; what it learns stays in it.
+        config: How it is trained.
+
+    Example:
+        >>> Classifier(nn.Linear(4, 2), TrainConfig()).model
+        Linear(in_features=4, out_features=2, bias=True)
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The network's class scores."""
+        scores: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return scores
+
+    def on_train_epoch_start(self) -> None:
+        """Starts the epoch's mean."""
+        self._loss = torch.zeros((), device=self.device)
+        self._images = 0
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of a batch."""
+        images, labels = batch
+        loss = functional.cross_entropy(self(images), labels)
+        # Logging costs as much as a small network's layer, so it is done once.
+        self._loss += loss.detach() * len(labels)
+        self._images += len(labels)
+        if self.trainer.is_last_batch:
+            mean = self._loss / self._images
+            self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=self._images, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Loss and error of a batch."""
+        images, labels = batch
+        scores = self(images)
+        values = {
+            "val_loss": functional.cross_entropy(scores, labels),
+            "val_error": 100 * (scores.argmax(1) != labels).float().mean(),
+        }
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+
+    def configure_optimizers(self) -> Optimizer:
+        """SGD or Adam."""
+        groups = param_groups(self.model, self.config.weight_decay)
+        if self.config.optimizer == "adam":
+            return torch.optim.Adam(groups, lr=self.config.lr)
+        return torch.optim.SGD(groups, lr=self.config.lr, momentum=self.config.momentum)
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips by value, in a range that follows the learning rate; the trainer's own clipping is not used."""
+        if self.config.clip is not None:
+            for group in optimizer.param_groups:
+                clip_value_(group["params"], self.config.clip, group["lr"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps PyTorch's random state, which dropout and the like draw from."""
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores PyTorch's random state."""
+        torch.set_rng_state(checkpoint["random_state"])

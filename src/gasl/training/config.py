@@ -1,0 +1,83 @@
+"""The hyper-parameters of a training run, and what it runs on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gasl.errors import InputError
+
+__all__ = ["Hardware", "TrainConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Args:
+        optimizer: "sgd" (with momentum) or "adam".
+        lr: Learning rate at the start.
+        momentum: Of SGD; Adam ignores it.
+        weight_decay: L2 penalty on weights; biases and normalisation layers have none.
+        epochs: Passes over the training images at most.
+        batch_size: Images in a training step, per process.
+        clip: zeta: each entry of the gradient is clipped to [-zeta / lr, zeta / lr]; null for no clipping.
+        drop_after: Epochs in a row without a lower validation error after which lr is dropped; null for never.
+        drop_factor: What lr is then multiplied with.
+        stop_after: Epochs in a row without a lower validation error after which training stops; null for never.
+        seed: Of the order of the images, their augmentation and every draw of the network and the method.
+
+    Raises:
+        InputError: If a number is out of its range.
+
+    Example:
+        >>> TrainConfig(lr=0.05).clip
+        0.1
+    """
+
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    epochs: int = 300
+    batch_size: int = 100
+    clip: float | None = 0.1
+    drop_after: int | None = 5
+    drop_factor: float = 0.1
+    stop_after: int | None = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("sgd", "adam"):
+            raise InputError(f"optimizer must be 'sgd' or 'adam', got {self.optimizer!r}")
+        for name in ("lr", "epochs", "batch_size", "clip", "drop_after", "drop_factor", "stop_after"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name} must be positive and finite, got {value}")
+        for name in ("momentum", "weight_decay", "seed"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise InputError(f"{name} must be 0 or more and finite, got {value}")
+        if self.momentum >= 1 or self.drop_factor >= 1:
+            raise InputError(f"momentum and drop_factor must be below 1, got {self.momentum} and {self.drop_factor}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a run runs on, in the words of Lightning's ``Trainer``.
+
+    Args:
+        accelerator: "cpu", "gpu", ... or "auto".
+        devices: How many of them on each machine.
+        nodes: How many machines.
+        strategy: How they work together, e.g. "ddp"; or "auto".
+        precision: E.g. "32-true", "bf16-mixed" or "16-mixed".
+
+    Example:
+        >>> Hardware().devices
+        1
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"

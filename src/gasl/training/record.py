@@ -1,0 +1,111 @@
+"""The callbacks of a run of ours: the schedule, and the history that is written after each epoch."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from gasl.data import Batches
+from gasl.files.whole import whole_file
+from gasl.training.config import TrainConfig
+from gasl.training.plateau import Plateau
+from gasl.training.shell import lightning
+
+__all__ = ["History", "Schedule"]
+
+
+class Schedule(lightning.Callback):
+    """Sets the epoch of the batches, drops the learning rate and stops the run, from ``val_error``.
+
+    Lightning steps its own plateau schedulers after the checkpoint of the epoch is written, so that a resumed run
+    would miss one step; this callback acts before it.
+
+    Args:
+        config: Gives ``drop_after``, ``drop_factor`` and ``stop_after``.
+
+    Example:
+        >>> Schedule(TrainConfig(drop_after=5)).plateau.drop_after
+        5
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.plateau = Plateau(config.drop_after, config.stop_after)
+        self._factor = config.drop_factor
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Does not train on where a run had already stopped."""
+        trainer.should_stop = self.plateau.stopped
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Tells the batches which epoch this is, so that a resumed run sees the images in the same order."""
+        assert isinstance(trainer.train_dataloader, Batches)
+        trainer.train_dataloader.set_epoch(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Acts on the epoch's validation error."""
+        action = self.plateau.update(float(trainer.callback_metrics["val_error"]))
+        if action == "drop":
+            for optimizer in trainer.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] *= self._factor
+        elif action == "stop":
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts."""
+        return self.plateau.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the counts."""
+        self.plateau.load_state_dict(state_dict)
+
+
+class History(lightning.Callback):
+    """Keeps one row of numbers for each epoch: all that was logged, the learning rate, and the seconds it took.
+
+    The whole table is written anew after each epoch, so a resumed run continues the same file.
+
+    Args:
+        path: The CSV file.
+
+    Example:
+        >>> History(Path("history.csv")).rows
+        []
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._path = path
+        self._begun = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Starts the clock."""
+        self._begun = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Adds the epoch's row."""
+        row = {
+            "epoch": trainer.current_epoch,
+            "seconds": round(time.perf_counter() - self._begun, 3),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        # Metrics are kept in single precision, which has no more digits than these.
+        row |= {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with whole_file(self._path) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the rows."""
+        self.rows = list(state_dict["rows"])
