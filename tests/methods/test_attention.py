@@ -62,6 +62,8 @@ def test_the_random_factors_of_the_penalty_underneath_are_passed_on():
     torch.testing.assert_close(beta, inner.draw(norms(), new_state(1.0, seed=4)), rtol=0, atol=0)
     assert method.carry(beta) is beta
     torch.testing.assert_close(method.rates(norms(), 0.7, beta), inner.rates(norms(), 0.7, beta), rtol=0, atol=0)
+    torch.testing.assert_close(method.value(norms(), 0.7, beta), inner.value(norms(), 0.7, beta), rtol=0, atol=0)
+    assert not torch.equal(inner.value(norms(), 0.7, beta), inner.value(norms(), 0.7))
 
 
 def test_unstructured_attention_works_on_single_weights():
