@@ -1,6 +1,7 @@
 """Figures as SVG that takes text colour and font from the page around it, so that it suits light and dark."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,4 +73,5 @@ def to_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # "axes_1" and the like: nothing refers to them, each figure has them
     return text[text.index("<svg") :].replace(_INK, "currentColor")
