@@ -40,4 +40,6 @@ def clip_value_(parameters: Iterable[Tensor], zeta: float, lr: float) -> None:
         >>> weight.grad
         tensor([-2.,  1.,  2.])
     """
-    nn.utils.clip_grad_value_(parameters, clip_value(zeta, lr))
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    if with_gradient:  # PyTorch's function fails on an empty list
+        nn.utils.clip_grad_value_(with_gradient, clip_value(zeta, lr))

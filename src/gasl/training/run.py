@@ -109,17 +109,23 @@ def fit(
         first = trainer.is_global_zero
         if first:
             stack.enter_context(locked(folder))
-        stack.enter_context(torch.random.fork_rng())
         description = _describe(model, data, config, method, protect, min_units, preprocess)
         checkpoint = begin(folder, description, resume) if first else folder / CHECKPOINT
-        torch.manual_seed(config.seed)
         device = trainer.strategy.root_device
+        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        torch.manual_seed(config.seed)
         training = Batches(data.train, config.batch_size, preprocess, train=True, seed=config.seed, device=device)
         validation = Batches(data.validation, _EVALUATION_BATCH, preprocess, device=device)
-        model.to(memory_format=torch.channels_last)  # convolutional networks train 1.6 times as fast on a CPU
+        _lay_out(model, torch.channels_last)  # LeNet-5 trains 1.6 times as fast with it on a CPU
+        stack.callback(_lay_out, model, torch.contiguous_format)
         trainer.fit(Classifier(model, config), training, validation, ckpt_path=checkpoint, weights_only=True)
-    model.to(memory_format=torch.contiguous_format)
     return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows)
+
+
+def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=memory_format)
 
 
 def _trainer(
@@ -146,6 +152,7 @@ def _trainer(
         max_epochs=config.epochs,
         callbacks=[*callbacks, *bar, keeper],
         logger=_tensorboard(folder) if tensorboard else False,
+        log_every_n_steps=1 if tensorboard else None,
         default_root_dir=folder,
         num_sanity_val_steps=0,
         enable_progress_bar=progress,
