@@ -1,0 +1,119 @@
+"""Imports run one way: a file imports from a lower layer or from its own folder, and third-party code as listed."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "gasl"
+
+LAYERS = {
+    "errors": -1,  # below everything
+    "maths": 0,
+    "structure": 1,
+    "models": 1,
+    "methods": 2,
+    "removal": 2,
+    "measure": 2,
+    "sparsifier": 3,
+    "files": 3,
+    "gasl": 3.5,  # the package itself shows the core and nothing above it
+    "data": 4,
+    "training": 5,
+    "experiments": 6,
+    "report": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+CORE = {"torch"}
+THIRD_PARTY = {
+    "sparsifier": CORE,
+    "files": CORE | {"safetensors"},
+    "files/export.py": CORE | {"onnx", "onnxruntime", "onnxscript"},
+    "data": CORE | {"safetensors", "numpy", "datasets", "PIL", "mlxtend"},
+    "training": CORE | {"safetensors", "lightning", "rich"},
+    "experiments": CORE | {"safetensors", "lightning", "rich"},
+    "report": {"safetensors", "numpy", "matplotlib", "cycler", "jinja2", "rich"},
+    "cli": CORE | {"jsonargparse", "yaml", "rich"},
+}
+CAN_RUN_CODE = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}  # what is loaded is never code
+
+
+def part(path: str) -> str:
+    """The folder, or the file at the top, that a path inside the package belongs to."""
+    top = path.split("/")[0].removesuffix(".py")
+    return "gasl" if top == "__init__" else top
+
+
+def imports(code: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute here"
+            yield node.module
+            if node.module == "gasl":
+                yield from (f"gasl.{alias.name}" for alias in node.names if alias.name in LAYERS)
+
+
+def violations(path: str, code: str) -> list[str]:
+    own = part(path)
+    allowed = THIRD_PARTY.get(path, THIRD_PARTY.get(own, CORE))
+    wrong = []
+    for name in imports(code):
+        package, *rest = name.split(".")
+        if package == "gasl":
+            target = rest[0] if rest else "gasl"
+            if target != own and LAYERS[target] >= LAYERS[own]:
+                wrong.append(f"{path} (layer {LAYERS[own]}) imports {name} (layer {LAYERS[target]})")
+        elif package in CAN_RUN_CODE:
+            wrong.append(f"{path} imports {name}, whose files can run code")
+        elif package not in sys.stdlib_module_names and package not in allowed:
+            wrong.append(f"{path} imports {name}; {own} may import {', '.join(sorted(allowed))}")
+    return wrong
+
+
+FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_run_one_way(path):
+    assert part(path) in LAYERS, f"say in LAYERS on which layer {part(path)} is"
+    assert violations(path, (SOURCE / path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("maths/norms.py", "from gasl.structure import trace"),
+        ("errors.py", "from gasl.maths import norms"),
+        ("methods/x.py", "from gasl.removal.plan import plan"),
+        ("methods/x.py", "def f():\n    import gasl.training"),
+        ("measure/x.py", "import gasl"),
+        ("measure/x.py", "from gasl import measure"),
+        ("__init__.py", "from gasl.training import run"),
+        ("measure/x.py", "import numpy.random"),
+        ("files/store.py", "from onnx import load"),
+        ("report/x.py", "import torch"),
+        ("training/x.py", "import pickle"),
+    ],
+)
+def test_the_wrong_way_is_seen(path, code):
+    assert len(violations(path, code)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("structure/rules/moving.py", "from gasl.structure.tracer import Tracer"),
+        ("methods/x.py", "from gasl.maths.norms import group_norms\nimport torch.nn, math"),
+        ("maths/x.py", "from gasl.errors import InputError"),
+        ("files/export.py", "import onnxruntime"),
+        ("cli.py", "from gasl import shrink\nfrom gasl import report"),
+        ("__init__.py", "from gasl.sparsifier import Sparsifier"),
+    ],
+)
+def test_the_right_way_is_let_through(path, code):
+    assert violations(path, code) == []
