@@ -29,6 +29,23 @@ def test_each_epoch_is_a_new_order_of_all_images() -> None:
     assert first != second
 
 
+def test_broken_off_epoch_is_not_repeated() -> None:
+    whole, broken = Batches(data(), 7, train=True), Batches(data(), 7, train=True)
+    order(whole)
+    for _ in broken:
+        break
+    assert order(whole) == order(broken)
+
+
+def test_any_epoch_can_be_asked_for() -> None:
+    batches = Batches(data(), 7, train=True)
+    first, _, third = order(batches), order(batches), order(batches)
+    batches.set_epoch(2)
+    assert order(batches) == third
+    batches.set_epoch(0)
+    assert order(batches) == first
+
+
 def test_seed_decides_the_order() -> None:
     assert order(Batches(data(), 7, train=True, seed=1)) == order(Batches(data(), 7, train=True, seed=1))
     assert order(Batches(data(), 7, train=True, seed=1)) != order(Batches(data(), 7, train=True, seed=2))

@@ -31,13 +31,14 @@ class _Net(nn.Module):
         self.conv = nn.Conv2d(1, 6, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(6)
         self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2d(6, 6, 3)
         self.pool = nn.AdaptiveAvgPool2d(2)
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(0.2)
         self.fc = nn.Linear(24, 3)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.pool(self.relu(self.norm(self.conv(images))))
+        maps = self.pool(self.relu(self.conv2(self.relu(self.norm(self.conv(images))))))
         return self.fc(self.dropout(self.flatten(maps)))
 
 

@@ -38,7 +38,10 @@ def train() -> Train:
 def test_only_weights_decay(net: nn.Module) -> None:
     names = {id(p): name for name, p in net.named_parameters()}
     groups = {g["weight_decay"]: {names[id(p)] for p in g["params"]} for g in param_groups(net, 0.1)}
-    assert groups == {0.1: {"conv.weight", "fc.weight"}, 0.0: {"norm.weight", "norm.bias", "fc.bias"}}
+    assert groups == {
+        0.1: {"conv.weight", "conv2.weight", "fc.weight"},
+        0.0: {"norm.weight", "norm.bias", "conv2.bias", "fc.bias"},
+    }
 
 
 def test_frozen_parameters_are_left_out() -> None:

@@ -19,7 +19,7 @@ def test_error_is_counted_by_hand(splits: DataSplits, net: nn.Module) -> None:
 
 def test_network_is_left_as_it_was(splits: DataSplits, net: nn.Module) -> None:
     net.train()
-    net.norm.eval()
+    net.dropout.eval()
     flags = [module.training for module in net.modules()]
     buffers = [buffer.clone() for buffer in net.buffers()]
     first, second = error_percent(net, splits.test), error_percent(net, splits.test)

@@ -17,7 +17,7 @@ class Batches:
 
     For training the order and the augmentation are drawn anew in each epoch from a generator seeded with the seed and
     the epoch's number. That number is therefore the whole state: an interrupted run goes on with
-    :meth:`set_epoch` (which Lightning calls by itself) or :meth:`load_state_dict`.
+    :meth:`set_epoch` (under Lightning in ``on_train_epoch_start`` of a callback) or :meth:`load_state_dict`.
 
     Where ``torch.distributed`` runs, each process gets its own part of every epoch. Training parts are of equal
     length: up to ``world size - 1`` images of the epoch's order are left out.
@@ -65,15 +65,16 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch; the next iteration is the next epoch."""
+        # Counted at once, so that an epoch that is broken off is not repeated.
+        epoch, self.epoch = self.epoch, self.epoch + 1
         # The generator takes 32 bits of its seed; the factor keeps the epochs of neighbouring seeds apart.
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**32)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**32)
         count = len(self.labels)
         order = torch.randperm(count, generator=generator) if self.train else torch.arange(count)
         for chosen in torch.split(self._share(order).to(self.labels.device), self.batch_size):
             images = self.images[chosen]
             ready = self.preprocess.train(images, generator) if self.train else self.preprocess.evaluate(images)
             yield ready, self.labels[chosen]
-        self.epoch += 1
 
     def _share(self, order: Tensor) -> Tensor:
         """This process's part of an epoch."""
@@ -82,11 +83,6 @@ class Batches:
         world, rank = distributed.get_world_size(), distributed.get_rank()
         whole = len(order) - len(order) % world if self.train else len(order)
         return order[rank:whole:world]
-
-    @property
-    def sampler(self) -> "Batches":
-        """Itself: Lightning tells ``loader.sampler`` the number of the epoch that begins."""
-        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the next iteration the one of this epoch, counted from 0."""

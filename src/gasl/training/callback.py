@@ -139,9 +139,8 @@ class SparsityCallback(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: Optimizer
     ) -> None:
         """Adds the gradient of the method's loss term, if it has one."""
-        if any(optimizer is own for own in self._optimizers):
-            with torch.enable_grad():
-                add_gradient_(self.sparsifier.penalty(), _parameters(optimizer))
+        with torch.enable_grad():
+            add_gradient_(self.sparsifier.penalty(), _parameters(optimizer))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Logs ``sparsity_own/AXIS``, ``sparsity_propagated/AXIS`` (percent) and ``strength``."""
