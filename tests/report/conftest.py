@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -37,9 +38,9 @@ def result():
 @pytest.fixture
 def history():
     return [
-        {"epoch": 1, "train_loss": 2.0, "val_error": 9.0, "sparsity/conv1": 0.0, "lr": 0.05},
-        {"epoch": 2, "train_loss": 1.0, "sparsity/conv1": 40.0, "lr": 0.05},
-        {"epoch": 3, "train_loss": 0.5, "val_error": 2.0, "sparsity/conv1": 75.0, "lr": 0.05},
+        {"epoch": 1, "train_loss": 2.0, "val_error": 9.0, "sparsity_propagated/conv1": 0.0, "lr": 0.05},
+        {"epoch": 2, "train_loss": 1.0, "sparsity_propagated/conv1": 40.0, "lr": 0.05},
+        {"epoch": 3, "train_loss": 0.5, "val_error": 2.0, "sparsity_propagated/conv1": 75.0, "lr": 0.05},
     ]
 
 
@@ -48,7 +49,10 @@ def run_dir(tmp_path, result, history):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "result.json").write_text(json.dumps(result))
-    (folder / "history.json").write_text(json.dumps(history))
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, history[0])
+        writer.writeheader()
+        writer.writerows(history)
     arrays = {
         "norms/before/conv1": np.ones(20),
         "norms/before/conv2": np.ones(50),  # without its partner

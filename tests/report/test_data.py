@@ -20,7 +20,7 @@ def test_a_run_folder_comes_back(run_dir, result, history):
 
 
 def test_the_result_alone_is_enough(run_dir, result):
-    (run_dir / "history.json").unlink()
+    (run_dir / "history.csv").unlink()
     (run_dir / "arrays.safetensors").unlink()
     data = ReportData.load(run_dir)
     assert (data.result, data.history, data.norms, data.features) == (result, (), {}, None)
@@ -36,8 +36,10 @@ def test_no_run_is_named(tmp_path):
     [
         ("result.json", b"{", "is not JSON"),
         ("result.json", b"\xff", "is not JSON"),
-        ("result.json", b"[]", "must hold a JSON dict, got list"),
-        ("history.json", b"{}", "must hold a JSON list, got dict"),
+        ("result.json", b"[]", "must hold a JSON object, got a list"),
+        ("history.csv", b"epoch,loss\n1,high\n", "is not a table of numbers"),
+        ("history.csv", b"epoch,loss\n1,2,3\n", "is not a table of numbers"),
+        ("history.csv", b"epoch\n\xff\n", "is not a table of numbers"),
         ("arrays.safetensors", b"no tensors", "is damaged"),
     ],
 )

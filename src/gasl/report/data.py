@@ -1,11 +1,12 @@
 """What a report shows, as plain numbers and arrays, and where a run folder keeps it."""
 
+import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from gasl.errors import FileError, InputError
 __all__ = ["ReportData"]
 
 Array = NDArray[np.floating[Any]]
-T = TypeVar("T")
 
 _REQUIRED = (
     "error_dense",
@@ -44,7 +44,7 @@ class ReportData:
     A run folder holds it in three files, so that the page can be made again from the folder alone:
 
     * ``result.json``: the result; the other two may be missing.
-    * ``history.json``: a list with one object per epoch.
+    * ``history.csv``: one row per epoch, as training writes it.
     * ``arrays.safetensors``: the arrays ``norms/before/<axis>``, ``norms/after/<axis>`` (one number for each unit)
       and ``features/before``, ``features/after`` (channels, height, width).
 
@@ -55,7 +55,7 @@ class ReportData:
             ``threads``, ``max_rel_diff``, ``seed``, ``versions``, ``device``. More texts and numbers, such as the
             method's name, are shown with the environment; ``title`` heads the page.
         history: One mapping per epoch. Names that end in ``loss`` or ``error`` and those that begin with
-            ``sparsity/`` become curves; ``epoch`` is the horizontal axis if it is there.
+            ``sparsity_propagated/`` become curves; ``epoch`` is the horizontal axis if it is there.
         norms: Axis to the norms of its units before and after.
         features: The same feature maps without and with the method.
 
@@ -70,7 +70,7 @@ class ReportData:
     """
 
     result: Mapping[str, Any]
-    history: Sequence[Mapping[str, Any]] = ()
+    history: Sequence[Mapping[str, float]] = ()
     norms: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     features: tuple[Array, Array] | None = None
 
@@ -93,9 +93,8 @@ class ReportData:
             FileError: If there is no result, or a file is damaged.
         """
         folder = Path(run_dir)
-        result = _read_json(folder / "result.json", dict)
-        history_file = folder / "history.json"
-        history = _read_json(history_file, list) if history_file.exists() else []
+        result = _read_object(folder / "result.json")
+        history = _read_table(folder / "history.csv")
         arrays = _read_arrays(folder / "arrays.safetensors")
         befores = {name.removeprefix(_BEFORE): value for name, value in arrays.items() if name.startswith(_BEFORE)}
         norms = {axis: (value, arrays[_AFTER + axis]) for axis, value in befores.items() if _AFTER + axis in arrays}
@@ -109,16 +108,27 @@ class ReportData:
 _BEFORE, _AFTER = "norms/before/", "norms/after/"
 
 
-def _read_json(path: Path, kind: type[T]) -> T:
+def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileError(f"{path} does not exist; give the folder of a finished run")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise FileError(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, kind):
-        raise FileError(f"{path} must hold a JSON {kind.__name__}, got {type(value).__name__}")
+    if not isinstance(value, dict):
+        raise FileError(f"{path} must hold a JSON object, got a {type(value).__name__}")
     return value
+
+
+def _read_table(path: Path) -> list[dict[str, float]]:
+    """The rows of a table of numbers; a cell that is empty is left out of its row."""
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+    except (ValueError, TypeError) as error:  # TypeError: a row with more cells than the header
+        raise FileError(f"{path} is not a table of numbers: {error}") from error
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +12,10 @@ from gasl.report.svg import AFTER, BEFORE, figure_style, to_svg
 
 __all__ = ["curves", "feature_maps", "norms"]
 
+_SPARSITY = "sparsity_propagated/"
 
-def curves(history: Sequence[Mapping[str, Any]]) -> str:
+
+def curves(history: Sequence[Mapping[str, float]]) -> str:
     """Loss, error and sparsity over the epochs, side by side; only those that the history has.
 
     Args:
@@ -33,7 +34,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> str:
     panels = {
         "loss": [name for name in names if name.endswith("loss")],
         "error, %": [name for name in names if name.endswith("error")],
-        "sparsity, %": [name for name in names if name.startswith("sparsity/")],
+        "sparsity, %": [name for name in names if name.startswith(_SPARSITY)],
     }
     shown = {title: series for title, series in panels.items() if series}
     if not shown:
@@ -42,13 +43,11 @@ def curves(history: Sequence[Mapping[str, Any]]) -> str:
         figure = Figure(figsize=(3.3 * len(shown), 2.5))
         for axes, (title, series) in zip(_row(figure, len(shown)), shown.items(), strict=True):
             for name in series:
-                points = [
-                    (row.get("epoch", i), row[name]) for i, row in enumerate(history) if row.get(name) is not None
-                ]
-                axes.plot(*zip(*points, strict=True), label=name.removeprefix("sparsity/"))
+                points = [(row.get("epoch", i), row[name]) for i, row in enumerate(history) if name in row]
+                axes.plot(*zip(*points, strict=True), label=name.removeprefix(_SPARSITY))
             axes.set(title=title, xlabel="epoch")
             axes.set_ylim(bottom=0)
-            axes.legend()
+            axes.legend(ncols=ceil(len(series) / 8))
         return to_svg(figure)
 
 

@@ -43,7 +43,7 @@ def figure_style(name: str) -> Iterator[None]:
         "grid.color": "#8f96a3",
         "grid.alpha": 0.25,
         "grid.linewidth": 0.5,
-        "axes.prop_cycle": cycler(color=SERIES),
+        "axes.prop_cycle": cycler(linestyle=("-", "--", ":")) * cycler(color=SERIES),
         "lines.linewidth": 1.6,
         "font.size": 9,
         "axes.titlesize": 9.5,
