@@ -131,6 +131,13 @@ def test_folders_of_images(tmp_path: Path, held: str) -> None:
     assert torch.equal(splits.test.images[3], picture(13).permute(2, 0, 1))
 
 
+def test_own_validation_part_is_kept(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "test")
+    write_pictures(tmp_path, "valid")
+    splits = load(str(tmp_path))
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (10, 4, 4)
+
+
 def test_images_of_different_sizes_are_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     (tmp_path / "train" / "dog" / "9.png").write_bytes(png(picture(0, (6, 4, 3))))

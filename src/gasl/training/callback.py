@@ -148,8 +148,7 @@ class SparsityCallback(lightning.Callback):
         for axis in self.sparsifier.sparsity():
             values[f"sparsity_own/{axis.name}"] = axis.sparsity_own
             values[f"sparsity_propagated/{axis.name}"] = axis.sparsity_propagated
-        # Every process has the same weights, so there is nothing to average.
-        pl_module.log_dict(values, on_step=False, on_epoch=True, rank_zero_only=True)
+        pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Lets go of the optimizers; the sparsifier stays for ``finish``."""
