@@ -13,6 +13,7 @@ from gasl.report.svg import AFTER, BEFORE, figure_style, to_svg
 __all__ = ["curves", "feature_maps", "norms"]
 
 _SPARSITY = "sparsity_propagated/"
+_LEGEND_COLUMNS = 3
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> str:
@@ -40,14 +41,18 @@ def curves(history: Sequence[Mapping[str, float]]) -> str:
     if not shown:
         return ""
     with figure_style("curves"):
-        figure = Figure(figsize=(3.3 * len(shown), 2.5))
-        for axes, (title, series) in zip(_row(figure, len(shown)), shown.items(), strict=True):
+        lines = ceil(max(len(series) for series in shown.values()) / _LEGEND_COLUMNS)
+        figure = Figure(figsize=(9.9, 2.5 + 0.17 * lines))
+        grid = _row(figure, len(panels))
+        for axes, (title, series) in zip(grid, shown.items(), strict=False):
             for name in series:
                 points = [(row.get("epoch", i), row[name]) for i, row in enumerate(history) if name in row]
                 axes.plot(*zip(*points, strict=True), label=name.removeprefix(_SPARSITY))
             axes.set(title=title, xlabel="epoch")
             axes.set_ylim(bottom=0)
-            axes.legend(ncols=ceil(len(series) / 8))
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=_LEGEND_COLUMNS, columnspacing=1)
+        for axes in grid[len(shown) :]:
+            axes.set_visible(False)
         return to_svg(figure)
 
 
