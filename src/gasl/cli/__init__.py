@@ -1,0 +1,42 @@
+"""``gasl``: the command line. Every flag is also a key of a YAML file given with ``--config``.
+
+A mistake of the user costs one line and exit code 2; a traceback is a bug.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from gasl.cli.parse import ParseError, parse
+from gasl.errors import GaslError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after ``gasl``; those of the process by default.
+
+    Returns:
+        0, or 2 after an error of the user's, or 130 after Ctrl-C.
+
+    Example:
+        >>> main(["measure", "--model", "lenet"])
+        2
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a user's own --model package.module:factory lies where they work
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|lightning|jsonargparse)\b")
+    try:
+        command, arguments = parse(sys.argv[1:] if argv is None else argv)
+        command(**arguments)
+    except (GaslError, ParseError) as error:
+        print(f"gasl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gasl: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,178 @@
+"""The commands. Their signatures are the flags, their docstrings the help."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gasl.experiments.networks import example_for, factory, network
+from gasl.experiments.spec import RunSpec
+from gasl.files import export, save
+from gasl.measure import compare
+from gasl.measure import measure as measure_network
+from gasl.methods.base import Method
+from gasl.removal import shrink as shrink_network
+from gasl.training.config import Hardware, TrainConfig
+
+_SPEC = RunSpec()
+__all__ = ["COMMANDS"]
+
+
+def demo(out: Path = Path("runs/demo"), seed: int = 0, progress: bool = True) -> None:
+    """Train LeNet-5 on real digits, remove what died, measure, report: under two minutes.
+
+    Args:
+        out: Folder for the result, the network, the ONNX file and the report.
+        seed: Of everything random.
+        progress: Show a progress bar.
+    """
+    from gasl.experiments.demo import run_demo
+
+    _show(run_demo(out, seed, progress), out)
+
+
+def train(
+    out: Path,
+    method: Method | None,
+    model: str = "lenet5",
+    model_args: dict[str, int | float | str] | None = None,
+    data: str = "mnist",
+    data_dir: Path | None = None,
+    dense: TrainConfig = _SPEC.dense,
+    sparse: TrainConfig = _SPEC.sparse,
+    tune: TrainConfig = _SPEC.phase("tune"),
+    from_scratch: bool = False,
+    protect: list[str] | None = None,
+    min_units: int | dict[str, int] = 1,
+    seed: int = 0,
+    resume: bool = False,
+    progress: bool = True,
+    tensorboard: bool = False,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+) -> None:
+    """Train a network to be small: dense, with the method, and what is left; then measure and report.
+
+    Args:
+        out: The run's folder.
+        method: What makes it small.
+        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
+        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        data: mnist, fashion_mnist, cifar10, cifar100, mnist5k, a folder, or hub:NAME.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        dense: How the dense network, the baseline, is trained.
+        sparse: How it is trained with the method.
+        tune: How the smaller network is trained.
+        from_scratch: Start the method with fresh weights, not with the baseline's.
+        protect: Axes that the method leaves whole.
+        min_units: Units that stay in each axis at least: one number, or one by axis name.
+        seed: Of everything random.
+        resume: Go on with a run that was cut off.
+        progress: Show a progress bar.
+        tensorboard: Also write TensorBoard's files.
+        hardware: What to train on.
+    """
+    from gasl.experiments.run import RunOptions, train_run
+
+    spec = RunSpec(
+        model=model,
+        model_args=model_args or {},
+        data=data,
+        method=method,
+        dense=dense,
+        sparse=sparse,
+        tune=tune,
+        from_scratch=from_scratch,
+        protect=tuple(protect or ()),
+        min_units=min_units,
+        seed=seed,
+    )
+    options = RunOptions(
+        data_dir=data_dir, resume=resume, progress=progress, tensorboard=tensorboard, hardware=hardware
+    )
+    _show(train_run(spec, out, options), out)
+
+
+def _show(result: Mapping[str, object], out: Path) -> None:
+    """The table in the terminal and the page in the folder."""
+    from rich.console import Console
+
+    from gasl.report import ReportData, result_view, write_report
+
+    Console().print(result_view(result))
+    print(f"written: {write_report(out / 'report.html', ReportData.load(out))} and {out / 'model.safetensors'}")
+
+
+def measure(
+    model: str,
+    weights: Path | None = None,
+    model_args: dict[str, int | float | str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    batch: int = 1,
+    threads: int = 1,
+) -> None:
+    """Print what a network costs: parameters, MACs, bytes, latency.
+
+    Args:
+        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
+        weights: A safetensors file with its weights.
+        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
+        batch: Examples per timed pass.
+        threads: Threads while the clock runs.
+    """
+    net = network(factory(model, model_args), weights)
+    print(measure_network(net, example_for(model, shape, batch=1), batch=batch, threads=threads))
+
+
+def shrink(
+    model: str,
+    weights: Path,
+    out: Path,
+    model_args: dict[str, int | float | str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    protect: list[str] | None = None,
+    gather: bool = True,
+    onnx: Path | None = None,
+    batches: list[int] | None = None,
+    threads: int = 1,
+) -> None:
+    """Remove every dead unit of a trained network without changing an output, and save what is left.
+
+    Args:
+        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
+        weights: A safetensors file with its weights.
+        out: Where the smaller network goes (safetensors, for gasl.load).
+        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
+        protect: Axes to leave whole.
+        gather: Whether single features of a flattened map may go.
+        onnx: Also export to this file.
+        batches: Batch sizes to measure at; 1 and 128 by default.
+        threads: Threads while the clock runs.
+    """
+    dense = network(factory(model, model_args), weights)
+    example = example_for(model, shape)
+    small, removal = shrink_network(dense, example, protect=frozenset(protect or ()), gather=gather)
+    save(small, out)
+    if onnx is not None:
+        export(small, onnx, example)
+    print(removal)
+    print(compare(dense, small, example[:1], batches=tuple(batches or (1, 128)), threads=threads))
+
+
+def report(run: Path) -> None:
+    """Write report.html of a finished run again, from the files in its folder.
+
+    Args:
+        run: The run's folder.
+    """
+    from gasl.report import ReportData, write_report
+
+    print(write_report(run / "report.html", ReportData.load(run)))
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "shrink": shrink,
+    "measure": measure,
+    "report": report,
+}

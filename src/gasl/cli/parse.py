@@ -1,0 +1,98 @@
+"""Flags and YAML from the commands' signatures; jsonargparse does the work.
+
+A method is chosen by ``--method NAME`` and its fields are ``--NAME.field``; in YAML ``method: gasl`` beside
+``gasl: {strength: 0.3}``.
+"""
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from gasl.cli.commands import COMMANDS
+from gasl.errors import MissingExtraError, unknown_name
+from gasl.methods import METHODS, Method
+
+try:
+    from jsonargparse import ArgumentParser, Namespace
+except ImportError as missing:
+    raise MissingExtraError(f'the command line needs {missing.name}; pip install "gasl[train]"') from missing
+
+__all__ = ["ParseError", "parse"]
+
+
+class ParseError(Exception):
+    """The words of the command line make no sense; the message is one line."""
+
+
+class _Parser(ArgumentParser):  # type: ignore[misc] # jsonargparse may be missing when types are checked
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ParseError(f"{' '.join(message.split())} (see {self.prog} --help)")
+
+
+def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
+    """Which command, and what to call it with.
+
+    Args:
+        argv: The words after ``gasl``.
+
+    Returns:
+        The command and its arguments.
+
+    Raises:
+        ParseError: If the words make no sense.
+        InputError: If a value is out of its range, or a name is unknown.
+
+    Example:
+        >>> command, arguments = parse(["measure", "--model", "mlp", "--threads", "2"])
+        >>> command.__name__, arguments["threads"]
+        ('measure', 2)
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_overview())
+        sys.exit(0 if argv else 2)
+    if argv[0] not in COMMANDS:
+        raise unknown_name("command", argv[0], COMMANDS)
+    command = COMMANDS[argv[0]]
+    parser = _parser(argv[0], command)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
+        given = parser.instantiate_classes(parser.parse_args(list(argv[1:])))
+    return command, _arguments(command, given)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {(c.__doc__ or '').splitlines()[0]}" for name, c in COMMANDS.items()]
+    return "\n".join(["usage: gasl COMMAND [flags]; gasl COMMAND --help tells the flags", "", *lines])
+
+
+def _parser(name: str, command: Callable[..., None]) -> Any:
+    parser = _Parser(prog=f"gasl {name}", description=(command.__doc__ or "").splitlines()[0], exit_on_error=True)
+    parser.add_argument("--config", action="config", help="a YAML file with any of these flags")
+    parameters = inspect.signature(command).parameters
+    parser.add_function_arguments(command, skip={"method"}, as_positional=len(parameters) == 1)
+    if "method" in parameters:
+        known = ", ".join([*METHODS, "none"])
+        parser.add_argument("--method", type=str, default="gasl", help=f"how it gets small: {known}")
+        for method, cls in METHODS.items():
+            parser.add_class_arguments(cls, method)
+    return parser
+
+
+def _arguments(command: Callable[..., None], given: Namespace) -> dict[str, Any]:
+    arguments = {name: given[name] for name in inspect.signature(command).parameters}
+    if "method" in arguments:
+        arguments["method"] = _method(given)
+    return arguments
+
+
+def _method(given: Namespace) -> Method | None:
+    name = given["method"]
+    if name == "none":
+        return None
+    if name not in METHODS:
+        raise unknown_name("method", name, [*METHODS, "none"])
+    method: Method = given[name]
+    return method

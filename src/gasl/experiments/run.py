@@ -1,0 +1,115 @@
+"""From a spec to a smaller network and its record: train, sparsify, remove, tune, measure, write."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gasl.data import DataSplits, default_preprocess, load
+from gasl.errors import InputError
+from gasl.experiments.networks import factory
+from gasl.experiments.record import Outcome, write_record
+from gasl.experiments.spec import RunSpec
+from gasl.measure import compare
+from gasl.training import error_percent
+from gasl.training.config import Hardware
+from gasl.training.folder import locked
+from gasl.training.run import FitResult, fit
+
+__all__ = ["RunOptions", "train_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run is carried out; nothing here changes its result on one kind of machine.
+
+    Args:
+        data_dir: The folder that holds the data sets; None takes GASL_DATA.
+        resume: Go on with a run that was cut off.
+        progress: Show a progress bar.
+        tensorboard: Also write TensorBoard's files.
+        hardware: What to train on.
+        say: Is told, in one line, what happens now.
+    """
+
+    data_dir: Path | None = None
+    resume: bool = False
+    progress: bool = True
+    tensorboard: bool = False
+    hardware: Hardware = dataclasses.field(default_factory=Hardware)
+    say: Callable[[str], None] = print
+
+
+def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> dict[str, Any]:
+    """Carry out a run. Each phase is kept in a folder of its own and can be gone on with.
+
+    The validation part is all that training looks at. The test part is read at the end, once for the dense and once
+    for the small network; both with the weights of their last epoch.
+
+    Args:
+        spec: What to do.
+        out: The run's folder: ``result.json``, ``history.json``, ``arrays.safetensors``, ``model.safetensors``.
+        options: How; None for the defaults.
+
+    Returns:
+        The content of ``result.json``.
+
+    Raises:
+        InputError: If the data or the network are not to be had, or the folder is in use or holds another run.
+        RemovalError: If the removal would have changed an output.
+
+    Example:
+        >>> train_run(RunSpec(data="mnist"), Path("runs/lenet5"))  # doctest: +SKIP
+        {'error_dense': ...}
+    """
+    options = options or RunOptions()
+    data = load(spec.data, options.data_dir)
+    with locked(out), torch.random.fork_rng():
+        torch.manual_seed(spec.seed)
+        build = factory(spec.model, spec.model_args)
+        dense = build()
+        options.say("training the dense network")
+        history = [("dense", _fit(dense, data, out, "dense", spec, options).history)]
+        sparse = build() if spec.from_scratch else copy.deepcopy(dense)
+        options.say(f"training with {type(spec.method).__name__ if spec.method else 'no method'}")
+        trained = _fit(sparse, data, out, "sparse", spec, options)
+        history.append(("sparse", trained.history))
+        if trained.sparsifier is None:
+            raise InputError(
+                "this run has no method, so there is nothing to remove; use gasl.training.fit for plain training"
+            )
+        before = error_percent(sparse, data.validation)
+        small = trained.sparsifier.finish()
+        after = error_percent(small, data.validation)
+        options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")
+        if spec.tune is not None:
+            options.say("training what is left")
+            history.append(("tune", _fit(small, data, out, "tune", spec, options).history))
+        outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after))
+        example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
+        options.say("measuring")
+        costs = compare(dense, small, example)
+        errors = error_percent(dense, data.test), error_percent(small, data.test)
+        return write_record(out, outcome, costs, errors, data.test.images[:1])
+
+
+def _fit(model: nn.Module, data: DataSplits, out: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:
+    sparse = phase == "sparse"
+    return fit(
+        model,
+        data,
+        out / phase,
+        config=spec.phase(phase),
+        method=spec.method if sparse else None,
+        protect=spec.protect if sparse else (),
+        min_units=spec.min_units if sparse else 1,
+        hardware=options.hardware,
+        resume=options.resume,
+        tensorboard=options.tensorboard,
+        progress=options.progress,
+    )

@@ -1,0 +1,89 @@
+"""A run as data: which network, which images, which method, and how each of the three phases trains."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gasl.errors import InputError
+from gasl.methods import GASL
+from gasl.methods.base import Method
+from gasl.training import TrainConfig
+
+__all__ = ["RunSpec", "demo_spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Everything that the result of a run depends on, but for the machine.
+
+    A run has three phases: ``dense`` trains the network as it is, ``sparse`` goes on with the method until its units
+    have died, and after their removal ``tune`` trains what is left.
+
+    Args:
+        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
+        model_args: Keyword arguments of the factory.
+        data: A name that :func:`gasl.data.load` takes.
+        method: What makes it small; None trains all phases without any.
+        dense: How the dense network is trained; it is the baseline.
+        sparse: How it is trained with the method.
+        tune: How the smaller network is trained at the end; None leaves it as it came out.
+        from_scratch: Whether ``sparse`` starts with fresh weights, not with those of the baseline.
+        protect: Axes that the method leaves whole.
+        min_units: Units that stay in each axis at least: one number, or one by axis name.
+        seed: Of the weights, the order of the images and the method's random numbers.
+
+    Raises:
+        InputError: If the seed is negative.
+
+    Example:
+        >>> RunSpec(data="mnist", seed=3).phase("sparse").seed
+        3
+    """
+
+    model: str = "lenet5"
+    model_args: Mapping[str, int | float | str] = field(default_factory=dict)
+    data: str = "mnist"
+    method: Method | None = field(default_factory=lambda: GASL(strength=0.3))
+    dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20))
+    sparse: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, drop_after=None, stop_after=None))
+    tune: TrainConfig | None = field(default_factory=lambda: TrainConfig(epochs=20))
+    from_scratch: bool = False
+    protect: tuple[str, ...] = ()
+    min_units: int | Mapping[str, int] = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        if self.seed < 0:
+            raise InputError(f"seed must be 0 or more, got {self.seed}")
+
+    def phase(self, name: str) -> TrainConfig:
+        """How a phase is trained, with the run's own seed."""
+        config = getattr(self, name)
+        assert isinstance(config, TrainConfig)  # tune is asked for only if there is one
+        return dataclasses.replace(config, seed=self.seed)
+
+
+def demo_spec(seed: int = 0) -> RunSpec:
+    """The demonstration: LeNet-5-Caffe on 5,000 MNIST digits, under two minutes on two cores.
+
+    Args:
+        seed: Of everything random.
+
+    Returns:
+        The run; its floors stop each axis at a fifth of its units or fewer, and so leave the survivors unpenalised.
+
+    Example:
+        >>> demo_spec().data
+        'mnist5k'
+    """
+    steady = {"batch_size": 64, "clip": None, "weight_decay": 0.0, "drop_after": None, "stop_after": None}
+    return RunSpec(
+        data="mnist5k",
+        method=GASL(strength=0.5),
+        dense=TrainConfig(epochs=6, lr=0.05, **steady),
+        sparse=TrainConfig(epochs=20, lr=0.03, **steady),
+        tune=TrainConfig(epochs=12, lr=0.02, **steady),
+        min_units={"conv1": 4, "conv2": 8, "fc1.in": 40, "fc1": 30},
+        seed=seed,
+    )
