@@ -43,9 +43,12 @@ def test_a_negative_rate_is_a_gradient_step():
     torch.testing.assert_close(grown, weight - 0.1 * rates[:, None] * weight / norms[:, None])
 
 
-def test_zero_groups():
-    norms, rates = torch.zeros(3), torch.tensor([1.0, 0.0, -1.0])
-    assert shrink_factors(norms, rates, lr=0.1).tolist() == [0.0, 1.0, 1.0]
+@pytest.mark.parametrize("left", [0.0, 1e-25])  # 1e-25 squared is 0 in single precision
+def test_a_group_without_a_norm_becomes_exactly_zero_whatever_its_rate(left):
+    weight = torch.full((4, 3), left)
+    factors = shrink_factors(group_norms(weight), torch.tensor([1.0, 0.0, -1.0, 1e30]), lr=0.1)
+    assert factors.tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert ((weight * factors[:, None]) == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -21,8 +21,9 @@ __all__ = ["prox_group_lasso", "shrink_factors"]
 def shrink_factors(norms: Tensor, rates: Tensor, lr: float) -> Tensor:
     """What each group is multiplied with: max(0, 1 - lr * r_j / n_j).
 
-    At n_j = 0 the weights are zero whatever the factor is; it is 0 for r_j > 0 and 1 for r_j <= 0.
-    Rate 0 gives exactly 1, and no factor is infinite or NaN, however small the norm.
+    At n_j = 0 it is 0 whatever the rate: such a group counts as dead, and weights whose squares underflow (1e-25, as
+    decaying momentum leaves them) become exactly zero. Elsewhere rate 0 gives exactly 1, and no factor is infinite or
+    NaN, however small the norm.
 
     Args:
         norms: The ``(M,)`` norms n_j, >= 0.
@@ -30,7 +31,7 @@ def shrink_factors(norms: Tensor, rates: Tensor, lr: float) -> Tensor:
         lr: Step size.
 
     Returns:
-        The ``(M,)`` factors, >= 0; 0 exactly where ``n_j <= lr * r_j``.
+        The ``(M,)`` factors, >= 0; 0 exactly where ``n_j <= lr * r_j`` or ``n_j = 0``.
 
     Raises:
         InputError: If the shapes differ.
@@ -42,7 +43,7 @@ def shrink_factors(norms: Tensor, rates: Tensor, lr: float) -> Tensor:
     if norms.shape != rates.shape:
         raise InputError(f"norms {tuple(norms.shape)} and rates {tuple(rates.shape)} must have one entry per group")
     factors = (1 - lr * rates / norms).clamp(0, torch.finfo(norms.dtype).max)
-    return torch.where(norms > 0, factors, (rates <= 0).to(factors.dtype))
+    return torch.where(norms > 0, factors, 0.0)
 
 
 def prox_group_lasso(weight: Tensor, threshold: float | Tensor, dim: int | None = None) -> Tensor:

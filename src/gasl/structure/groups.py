@@ -153,7 +153,7 @@ class UnitGroups:
                 tensor = self._tensors[s.name]
                 factors = shrink_factors(norms, rate, lr(tensor))
                 if floor:
-                    factors = torch.where(spared & (factors == 0), torch.ones_like(factors), factors)
+                    factors = torch.where(spared & alive & (factors == 0), torch.ones_like(factors), factors)
                 s.scale_(tensor, factors)
                 alive = alive & (factors > 0)
             for s in followers:
