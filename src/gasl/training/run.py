@@ -112,7 +112,7 @@ def fit(
         description = _describe(model, data, config, method, protect, min_units, preprocess)
         if first:
             begin(folder, description, resume)
-        checkpoint = folder / CHECKPOINT
+        checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).is_file() else None
         device = trainer.strategy.root_device
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         torch.manual_seed(config.seed)
@@ -120,7 +120,7 @@ def fit(
         validation = Batches(data.validation, _EVALUATION_BATCH, preprocess, device=device)
         _lay_out(model, torch.channels_last)  # LeNet-5 trains 1.6 times as fast with it on a CPU
         stack.callback(_lay_out, model, torch.contiguous_format)
-        trainer.fit(Classifier(model, config), training, validation, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
+        trainer.fit(Classifier(model, config), training, validation, ckpt_path=checkpoint, weights_only=True)
     return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows)
 
 
