@@ -55,7 +55,7 @@ class Classifier(lightning.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """The network's class scores."""
-        scores: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        scores: Tensor = self.model(images.to(memory_format=torch.channels_last))
         return scores
 
     def on_train_epoch_start(self) -> None:

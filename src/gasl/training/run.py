@@ -127,7 +127,7 @@ def fit(
 def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
     for parameter in model.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=memory_format)
+            parameter.data = parameter.data.to(memory_format=memory_format)
 
 
 def _trainer(
