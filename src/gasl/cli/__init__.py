@@ -3,10 +3,10 @@
 A mistake of the user costs one line and exit code 2; a traceback is a bug.
 """
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from gasl.cli.parse import ParseError, parse
 from gasl.errors import GaslError
@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["measure", "--model", "lenet"])
         2
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a user's own --model package.module:factory lies where they work
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # a user's own --model package.module:factory lies where they work
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|lightning|jsonargparse)\b")
     try:
         command, arguments = parse(sys.argv[1:] if argv is None else argv)

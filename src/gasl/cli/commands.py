@@ -13,6 +13,7 @@ from gasl.removal import shrink as shrink_network
 from gasl.training.config import Hardware, TrainConfig
 
 _SPEC = RunSpec()
+_TUNE = _SPEC.phase("tune")
 __all__ = ["COMMANDS"]
 
 
@@ -31,14 +32,14 @@ def demo(out: Path = Path("runs/demo"), seed: int = 0, progress: bool = True) ->
 
 def train(
     out: Path,
-    method: Method | None,
+    method: Method,
     model: str = "lenet5",
     model_args: dict[str, int | float | str] | None = None,
     data: str = "mnist",
     data_dir: Path | None = None,
     dense: TrainConfig = _SPEC.dense,
     sparse: TrainConfig = _SPEC.sparse,
-    tune: TrainConfig = _SPEC.phase("tune"),
+    tune: TrainConfig = _TUNE,
     from_scratch: bool = False,
     protect: list[str] | None = None,
     min_units: int | dict[str, int] = 1,

@@ -26,7 +26,7 @@ class ParseError(Exception):
     """The words of the command line make no sense; the message is one line."""
 
 
-class _Parser(ArgumentParser):  # type: ignore[misc] # jsonargparse may be missing when types are checked
+class _Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ParseError(f"{' '.join(message.split())} (see {self.prog} --help)")
 
@@ -74,7 +74,7 @@ def _parser(name: str, command: Callable[..., None]) -> Any:
     parameters = inspect.signature(command).parameters
     parser.add_function_arguments(command, skip={"method"}, as_positional=len(parameters) == 1)
     if "method" in parameters:
-        known = ", ".join([*METHODS, "none"])
+        known = ", ".join(METHODS)
         parser.add_argument("--method", type=str, default="gasl", help=f"how it gets small: {known}")
         for method, cls in METHODS.items():
             parser.add_class_arguments(cls, method)
@@ -88,11 +88,9 @@ def _arguments(command: Callable[..., None], given: Namespace) -> dict[str, Any]
     return arguments
 
 
-def _method(given: Namespace) -> Method | None:
+def _method(given: Namespace) -> Method:
     name = given["method"]
-    if name == "none":
-        return None
     if name not in METHODS:
-        raise unknown_name("method", name, [*METHODS, "none"])
+        raise unknown_name("method", name, METHODS)
     method: Method = given[name]
     return method

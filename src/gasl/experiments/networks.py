@@ -44,7 +44,7 @@ def factory(name: str, options: Mapping[str, object] | None = None) -> Callable[
     if not colon:
         if name not in MODELS:
             raise unknown_name("model", name, [*MODELS, "package.module:factory"])
-        make = MODELS[name]
+        make: Callable[..., object] = MODELS[name]
     else:
         try:
             make = getattr(importlib.import_module(module_name), attribute)

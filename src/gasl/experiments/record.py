@@ -132,7 +132,8 @@ def _norms(outcome: Outcome) -> dict[str, Tensor]:
 
 
 def _features(outcome: Outcome, image: Tensor) -> dict[str, Tensor]:
-    example = default_preprocess(tuple(image.shape[1:])).evaluate(image)
+    _, channels, height, width = image.shape
+    example = default_preprocess((channels, height, width)).evaluate(image)
     pairs = (("before", outcome.dense), ("after", outcome.sparse))
     maps = {f"features/{when}": second_feature_maps(model, example) for when, model in pairs}
     return {name: array for name, array in maps.items() if array is not None}

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from gasl.data import DataSplits, default_preprocess, load
-from gasl.errors import InputError
 from gasl.experiments.networks import factory
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
@@ -76,13 +75,10 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         options.say("training the dense network")
         history = [("dense", _fit(dense, data, out, "dense", spec, options).history)]
         sparse = build() if spec.from_scratch else copy.deepcopy(dense)
-        options.say(f"training with {type(spec.method).__name__ if spec.method else 'no method'}")
+        options.say(f"training with {type(spec.method).__name__}")
         trained = _fit(sparse, data, out, "sparse", spec, options)
         history.append(("sparse", trained.history))
-        if trained.sparsifier is None:
-            raise InputError(
-                "this run has no method, so there is nothing to remove; use gasl.training.fit for plain training"
-            )
+        assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
         small = trained.sparsifier.finish()
         after = error_percent(small, data.validation)

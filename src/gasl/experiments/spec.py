@@ -1,8 +1,7 @@
 """A run as data: which network, which images, which method, and how each of the three phases trains."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gasl.errors import InputError
 from gasl.methods import GASL
@@ -23,7 +22,7 @@ class RunSpec:
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
         model_args: Keyword arguments of the factory.
         data: A name that :func:`gasl.data.load` takes.
-        method: What makes it small; None trains all phases without any.
+        method: What makes it small.
         dense: How the dense network is trained; it is the baseline.
         sparse: How it is trained with the method.
         tune: How the smaller network is trained at the end; None leaves it as it came out.
@@ -43,7 +42,7 @@ class RunSpec:
     model: str = "lenet5"
     model_args: Mapping[str, int | float | str] = field(default_factory=dict)
     data: str = "mnist"
-    method: Method | None = field(default_factory=lambda: GASL(strength=0.3))
+    method: Method = field(default_factory=lambda: GASL(strength=0.3))
     dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20))
     sparse: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, drop_after=None, stop_after=None))
     tune: TrainConfig | None = field(default_factory=lambda: TrainConfig(epochs=20))
@@ -61,7 +60,7 @@ class RunSpec:
         """How a phase is trained, with the run's own seed."""
         config = getattr(self, name)
         assert isinstance(config, TrainConfig)  # tune is asked for only if there is one
-        return dataclasses.replace(config, seed=self.seed)
+        return replace(config, seed=self.seed)
 
 
 def demo_spec(seed: int = 0) -> RunSpec:
@@ -77,13 +76,13 @@ def demo_spec(seed: int = 0) -> RunSpec:
         >>> demo_spec().data
         'mnist5k'
     """
-    steady = {"batch_size": 64, "clip": None, "weight_decay": 0.0, "drop_after": None, "stop_after": None}
+    steady = TrainConfig(batch_size=64, clip=None, weight_decay=0.0, drop_after=None, stop_after=None)
     return RunSpec(
         data="mnist5k",
         method=GASL(strength=0.5),
-        dense=TrainConfig(epochs=6, lr=0.05, **steady),
-        sparse=TrainConfig(epochs=20, lr=0.03, **steady),
-        tune=TrainConfig(epochs=12, lr=0.02, **steady),
+        dense=replace(steady, epochs=6, lr=0.05),
+        sparse=replace(steady, epochs=20, lr=0.03),
+        tune=replace(steady, epochs=12, lr=0.02),
         min_units={"conv1": 4, "conv2": 8, "fc1.in": 40, "fc1": 30},
         seed=seed,
     )

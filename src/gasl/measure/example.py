@@ -88,8 +88,17 @@ class Example:
         return tensors_in((self.args, self.kwargs))
 
     def run(self, model: nn.Module) -> Any:
-        """Call the network once."""
-        return model(*self.args, **self.kwargs)
+        """Call the network once.
+
+        Raises:
+            InputError: If it does not take these inputs; the network's own error is the cause.
+        """
+        try:
+            return model(*self.args, **self.kwargs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            shapes = [tuple(tensor.shape) for tensor in self.tensors()]
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(f"the network does not run on example inputs of shapes {shapes}: {first}") from error
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

@@ -81,6 +81,13 @@ class Method:
         scope: Which weights of a unit its norm is taken over: its own filter, or all that are removed with it.
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
+
+    Example:
+        >>> Method(strength=0.1)
+        Method(strength=0.1, scope='coupled', linear='in', granularity='unit')
+        >>> Method(strength=-0.1)
+        Traceback (most recent call last):
+        gasl.errors.InputError: strength must be a finite number >= 0, got -0.1
     """
 
     strength: float | None = None

@@ -1,0 +1,142 @@
+"""The command line: what it prints, what it writes, and that a mistake costs one line and exit code 2."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import gasl
+from gasl.cli import main
+from gasl.models import LeNet5
+
+QUICK = [
+    *("--model", "mlp", "--data", "mnist5k", "--min_units", "20", "--progress", "false"),
+    *(f"--{phase}.{field}" for phase in ("dense", "sparse", "tune") for field in ("epochs=1", "batch_size=200")),
+]
+
+
+@pytest.fixture
+def pruned(tmp_path):
+    """A file with a LeNet-5 of which five filters are dead."""
+    model = LeNet5()
+    with torch.no_grad():
+        model.conv1.weight[:5] = 0
+    path = tmp_path / "dense.safetensors"
+    gasl.save(model, path)
+    return model, path
+
+
+def fails(capsys, *words):
+    """The one line that a command prints before it exits with 2."""
+    assert main(words) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("gasl: ")
+    return lines[0]
+
+
+def test_measure_prints_the_costs(capsys):
+    assert main(["measure", "--model", "lenet5", "--batch", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "431,080" in printed
+    assert "2,293,000" in printed
+
+
+def test_shrink_removes_saves_and_exports(capsys, pruned, tmp_path):
+    model, path = pruned
+    out, onnx = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    words = ["shrink", "--model", "lenet5", "--weights", str(path), "--out", str(out), "--onnx", str(onnx)]
+    assert main(words) == 0
+    assert "conv1" in capsys.readouterr().out
+    small = gasl.load(out, build=LeNet5)
+    assert small.conv1.out_channels == 15
+    images = torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(small(images), model.eval()(images))
+    assert onnx.exists()
+
+
+def test_a_network_of_the_users_own(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynets.py").write_text(
+        "from torch import nn\n\n\ndef build(width=8):\n"
+        "    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))\n"
+    )
+    wide = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    save_file(wide.state_dict(), tmp_path / "plain.safetensors")  # any safetensors state dict will do
+    words = ["measure", "--model", "mynets:build", "--model_args", "{width: 6}", "--shape", "[4]"]
+    assert main([*words, "--weights", "plain.safetensors"]) == 0
+    assert "44" in capsys.readouterr().out
+
+
+def test_train_and_report(capsys, tmp_path):
+    out = tmp_path / "run"
+    words = ["train", "--out", str(out), "--method", "gasl", "--gasl.strength", "8", "--sparse.epochs", "2", *QUICK]
+    assert main(words) == 0
+    assert "fc1.in" in capsys.readouterr().out
+    page = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").read_text() == page
+    assert "resume it, or choose another folder" in fails(capsys, *words)
+
+
+def test_flags_from_yaml(capsys, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"out: {tmp_path / 'run'}\nmodel: mlp\ndata: mnist5k\nmethod: group_lasso\ngroup_lasso: {{strength: -1.0}}\n"
+    )
+    assert "strength must be" in fails(capsys, "train", "--config", str(config))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["measure", "--model", "lenet"], "did you mean 'lenet5'"),
+        (["measure", "--model", "lenet5", "--threds", "2"], "unrecognized arguments"),
+        (["measure", "--model", "lenet5", "--threads", "two"], "threads"),
+        (["measure", "--model", "lenet5", "--threads", "0"], "threads"),
+        (["measure", "--model", "lenet5", "--shape", "[3,5,5]"], "shape"),
+        (["measure", "--model", "torch.nn:Flatten"], "shape of one example"),
+        (["measure", "--model", "nowhere:build"], "cannot be imported"),
+        (["shrink", "--model", "mlp", "--weights", "none.safetensors", "--out", "x"], "there is no file"),
+        (["report", "nowhere"], "result.json"),
+        (["train", "--out", "run", "--method", "gasel"], "did you mean 'gasl'"),
+        (["train", "--out", "run", "--gasl.strength", "nan"], "strength"),
+        (["train", "--out", "run", "--gasl.inverse", "totel"], "inverse"),
+        (["train", "--out", "run", "--data", "mnits"], "did you mean"),
+        (["train", "--out", "run", "--dense.lr", "0"], "lr must be positive"),
+        (["train", "--out", "run", "--data", "mnist5k", "--min_units", "0"], "min_units"),
+        (["train", "--out", "run", "--data", "mnist5k", "--protect", "[conv9]"], "conv9"),
+        (["demo", "--seed", "-1"], "seed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes(capsys, tmp_path, monkeypatch, words, part):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GASL_DATA", raising=False)
+    assert part in fails(capsys, *words)
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_file_that_is_not_ours(capsys, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"not tensors")
+    assert "not a safetensors file" in fails(capsys, "measure", "--model", "mlp", "--weights", str(path))
+    save_file({"weight": torch.zeros(1)}, path)
+    assert "does not fit MLP" in fails(capsys, "measure", "--model", "mlp", "--weights", str(path))
+
+
+def test_help_and_the_entry_point():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gasl.cli import main; sys.exit(main())", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("demo", "train", "shrink", "measure", "report"))
