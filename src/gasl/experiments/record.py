@@ -20,6 +20,7 @@ from gasl.measure import Comparison
 from gasl.removal import Removal
 from gasl.sparsifier import Sparsifier
 from gasl.structure import UnitGroups
+from gasl.training.record import write_table
 
 __all__ = ["Outcome", "second_feature_maps", "write_record"]
 
@@ -70,8 +71,8 @@ def write_record(
         The content of ``result.json``.
     """
     save(outcome.small, out / "model.safetensors")
-    with whole_file(out / "history.json") as temporary:
-        temporary.write_text(json.dumps(_rows(outcome.history)))
+    rows = [row for _, epochs in outcome.history for row in epochs]
+    write_table(out / "history.csv", [{**row, "epoch": epoch} for epoch, row in enumerate(rows)])
     with whole_file(out / "arrays.safetensors") as temporary:
         save_file(_norms(outcome) | _features(outcome, image), temporary)
     result = _result(outcome, costs, errors)
@@ -108,13 +109,6 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
         "phases": {name: dataclasses.asdict(spec.phase(name)) for name, _ in outcome.history},
         "versions": {"gasl": gasl.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-
-
-def _rows(history: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> list[dict[str, float | str]]:
-    rows: list[dict[str, float | str]] = []
-    for phase, epochs in history:
-        rows += [{**row, "phase": phase, "epoch": len(rows) + i} for i, row in enumerate(epochs)]
-    return rows
 
 
 def _norms(outcome: Outcome) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
 
     Args:
         spec: What to do.
-        out: The run's folder: ``result.json``, ``history.json``, ``arrays.safetensors``, ``model.safetensors``.
+        out: The run's folder: ``result.json``, ``history.csv``, ``arrays.safetensors``, ``model.safetensors``.
         options: How; None for the defaults.
 
     Returns:

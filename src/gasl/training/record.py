@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,28 @@ from gasl.training.config import TrainConfig
 from gasl.training.plateau import Plateau
 from gasl.training.shell import lightning
 
-__all__ = ["History", "Schedule"]
+__all__ = ["History", "Schedule", "write_table"]
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes rows as CSV, whole or not at all; a column for each name that any row has.
+
+    Args:
+        path: The file.
+        rows: Name to number; a name that a row lacks leaves its cell empty.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "history.csv"
+        >>> write_table(path, [{"epoch": 0}, {"epoch": 1, "val_error": 2.5}])
+        >>> path.read_text().split()
+        ['epoch,val_error', '0,', '1,2.5']
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class Schedule(lightning.Callback):
@@ -93,14 +115,7 @@ class History(lightning.Callback):
         row |= {name: float(f"{float(value):.7g}") for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append(row)
         if trainer.is_global_zero:
-            self._write()
-
-    def _write(self) -> None:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with whole_file(self._path) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+            write_table(self._path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows."""
