@@ -130,6 +130,17 @@ def test_demo_reaches_its_bounds(tmp_path):
     assert (data.features[1].max(axis=(1, 2)) > 0).sum() <= 15  # of 50 maps
 
 
+def test_a_pretrained_start_is_the_baseline(finished, tmp_path):
+    """The weights of a file are the baseline, and no dense phase is trained."""
+    torch.manual_seed(1)
+    trained = MLP()
+    gasl.save(trained, tmp_path / "trained.safetensors")
+    result = train_run(quick(weights=str(tmp_path / "trained.safetensors")), tmp_path / "run", QUIET)
+    assert list(result["phases"]) == ["sparse", "tune"]
+    assert result["error_dense"] == error_percent(trained, load("mnist5k").test)
+    assert not (tmp_path / "run" / "dense").exists()
+
+
 def test_second_feature_maps_needs_two_convolutions():
     assert second_feature_maps(MLP(), torch.zeros(1, 1, 28, 28)) is None
 

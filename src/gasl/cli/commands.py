@@ -35,6 +35,7 @@ def train(
     method: Method,
     model: str = "lenet5",
     model_args: dict[str, int | float | str] | None = None,
+    weights: Path | None = None,
     data: str = "mnist",
     data_dir: Path | None = None,
     dense: TrainConfig = _SPEC.dense,
@@ -56,6 +57,7 @@ def train(
         method: What makes it small.
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
         model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        weights: A safetensors file with a trained network's weights, the baseline; it is then not trained dense.
         data: mnist, fashion_mnist, cifar10, cifar100, mnist5k, a folder, or hub:NAME.
         data_dir: The folder that holds the data sets; GASL_DATA by default.
         dense: How the dense network, the baseline, is trained.
@@ -75,6 +77,7 @@ def train(
     spec = RunSpec(
         model=model,
         model_args=model_args or {},
+        weights=None if weights is None else str(weights),
         data=data,
         method=method,
         dense=dense,

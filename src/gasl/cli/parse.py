@@ -58,8 +58,14 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
     parser = _parser(argv[0], command)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
-        given = parser.instantiate_classes(parser.parse_args(list(argv[1:])))
+        given = parser.instantiate_classes(parser.parse_args([_underscored(word) for word in argv[1:]]))
     return command, _arguments(command, given)
+
+
+def _underscored(word: str) -> str:
+    """``--data-dir=x`` as ``--data_dir=x``: both spellings are taken."""
+    flag, equals, value = word.partition("=")
+    return flag.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
 
 
 def _overview() -> str:

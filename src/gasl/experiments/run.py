@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from gasl.data import DataSplits, default_preprocess, load
-from gasl.experiments.networks import factory
+from gasl.data import DataSplits, ImageSet, default_preprocess, load
+from gasl.errors import InputError
+from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
-from gasl.measure import compare
+from gasl.measure import Example, compare, undisturbed
 from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
@@ -71,9 +72,13 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
     with locked(out), torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         build = factory(spec.model, spec.model_args)
-        dense = build()
-        options.say("training the dense network")
-        history = [("dense", _fit(dense, data, out, "dense", spec, options).history)]
+        dense = network(build, None if spec.weights is None else Path(spec.weights))
+        example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
+        _check(dense, example, data.train)
+        history: list[tuple[str, list[dict[str, float]]]] = []
+        if spec.weights is None:
+            options.say("training the dense network")
+            history.append(("dense", _fit(dense, data, out, "dense", spec, options).history))
         sparse = build() if spec.from_scratch else copy.deepcopy(dense)
         options.say(f"training with {type(spec.method).__name__}")
         trained = _fit(sparse, data, out, "sparse", spec, options)
@@ -87,11 +92,22 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
             options.say("training what is left")
             history.append(("tune", _fit(small, data, out, "tune", spec, options).history))
         outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after))
-        example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         options.say("measuring")
         costs = compare(dense, small, example)
         errors = error_percent(dense, data.test), error_percent(small, data.test)
         return write_record(out, outcome, costs, errors, data.test.images[:1])
+
+
+def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:
+    """Refuse a network that does not take these images, or has too few outputs for their classes."""
+    with undisturbed(model):
+        scores = Example.of(example).run(model)
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < images.num_classes:
+        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise InputError(
+            f"{images.name} has {images.num_classes} classes, for which the network must return scores of shape "
+            f"(batch, {images.num_classes}); for one image it returns {got}. See model_args, e.g. num_classes"
+        )
 
 
 def _fit(model: nn.Module, data: DataSplits, out: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:

@@ -21,6 +21,8 @@ class RunSpec:
     Args:
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
         model_args: Keyword arguments of the factory.
+        weights: A safetensors file with the weights of a trained network, which is then the baseline; there is no
+            ``dense`` phase.
         data: A name that :func:`gasl.data.load` takes.
         method: What makes it small.
         dense: How the dense network is trained; it is the baseline.
@@ -41,6 +43,7 @@ class RunSpec:
 
     model: str = "lenet5"
     model_args: Mapping[str, int | float | str] = field(default_factory=dict)
+    weights: str | None = None
     data: str = "mnist"
     method: Method = field(default_factory=lambda: GASL(strength=0.3))
     dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20))
