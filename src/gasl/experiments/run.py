@@ -113,7 +113,7 @@ def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:
 def _fit(model: nn.Module, data: DataSplits, out: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:
     sparse = phase == "sparse"
     return fit(
-        model,
+        model.train(),
         data,
         out / phase,
         config=spec.phase(phase),
