@@ -5,10 +5,30 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from gasl.errors import InputError
 from gasl.removal.plan import Plan
 from gasl.removal.resize import fit_attributes, set_gather, set_tensors
 
-__all__ = ["apply_plan"]
+__all__ = ["apply_plan", "duplicate"]
+
+
+def duplicate(model: nn.Module) -> nn.Module:
+    """A deep copy of a model, also of one that still holds activations of its last pass.
+
+    Raises:
+        InputError: If something else in it cannot be copied.
+
+    Example:
+        >>> layer = nn.Linear(1, 1)
+        >>> layer.last = layer(torch.ones(1))
+        >>> duplicate(layer).last.requires_grad
+        False
+    """
+    held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    try:
+        return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in held if not tensor.is_leaf})
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"{type(model).__name__} cannot be copied: {error}") from error
 
 
 @torch.no_grad()
@@ -23,7 +43,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         A network of the same class, with the same names in the same order (and a bias more where a constant had to
         go somewhere).
     """
-    small = copy.deepcopy(model)
+    small = duplicate(model)
     small.zero_grad(set_to_none=True)
     source: dict[str, Tensor] = dict(small.named_parameters()) | dict(small.named_buffers())
     changed: dict[str, Tensor] = {}

@@ -7,7 +7,8 @@ Two fixed points over the affine calls:
 * a class is *needed* if some column that reads it has a non-zero weight in a row that is needed.
 
 A unit that is not needed goes. A unit that is constant goes if its constant can be folded exactly into the biases of
-its readers: the same at every position, and zero where a reader pads its input.
+its readers: the same at every position, and zero where a reader pads its input. What stays for another reason (it is
+protected, or the last one of a tensor) needs what it reads, so that it stays as it is.
 """
 
 from collections.abc import Mapping
@@ -50,24 +51,24 @@ def liveness(
     """
     size = 1 + max((int(c.max()) for c in structure.classes.values()), default=0)
     nonzero = [_nonzero(tensors[a.weight]) for a in structure.affines]
-    fixed = torch.zeros(size, dtype=torch.bool)
-    fixed[list(structure.fixed)] = True
-    shielded = [axis for axis in structure.axes if axis.kind == "width" and axis.name in protect]
-    for axis in shielded:
-        fixed[structure.units_of(axis)] = True
-    varies = _varies(structure, nonzero, tensors, size)
-    foldable = ~varies & ~fixed
+    widths = {axis.name: structure.units_of(axis) for axis in structure.axes if axis.kind == "width"}
+    fixed = torch.ones(size, dtype=torch.bool)
+    for name, units in widths.items():
+        fixed[units] = name in protect
+    constant = ~_varies(structure, nonzero, tensors, size)
     for affine, mask in zip(structure.affines, nonzero, strict=True):
         read = affine.labels.clamp(min=0)
-        foldable[read[~_folds(affine) & mask.any(dim=0)]] = False
-    removed = torch.zeros(size, dtype=torch.bool)
-    widths = [structure.units_of(axis) for axis in structure.axes if axis.kind == "width"]
-    needed = _needed(structure, nonzero, tensors, fixed, foldable)
-    for units in widths:
-        removed[units] = (foldable | ~needed)[units] & ~fixed[units]
-        if bool(removed[units].all()):
-            removed[units[0]] = False
-    kept = {axis.name: ~removed[structure.units_of(axis)] for axis in structure.axes if axis.kind == "width"}
+        constant[read[~_folds(affine) & mask.any(dim=0)]] = False
+    while True:
+        foldable = constant & ~fixed
+        needed = _needed(structure, nonzero, tensors, fixed, foldable)
+        removed = (foldable | ~needed) & ~fixed
+        last = [_last(units, needed) for units in structure.classes.values() if bool(removed[units].all())]
+        if not any(bool(needed[unit]) for unit in last):
+            break
+        constant[last] = False
+    removed[last] = False
+    kept = {name: ~removed[units] for name, units in widths.items()}
     for axis in structure.axes:
         if axis.kind == "features":
             kept[axis.name] = _features(axis, structure, nonzero, removed, gather and axis.name not in protect)
@@ -90,8 +91,7 @@ def _varies(structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, T
     varies = torch.ones(size, dtype=torch.bool)
     for affine in structure.affines:
         varies[affine.rows] = False
-    varies[list(structure.mixed)] = True
-    varies[0] = True
+    varies[[0, *structure.mixed, *structure.fixed]] = True  # a protected unit may be made by more than its rows
     while True:
         before = int(varies.sum())
         for affine, mask in zip(structure.affines, nonzero, strict=True):
@@ -99,6 +99,11 @@ def _varies(structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, T
             varies[affine.rows[rows]] = True
         if int(varies.sum()) == before:
             return varies
+
+
+def _last(units: Tensor, needed: Tensor) -> int:
+    """Which unit stays where a tensor would be left without: one that nobody needs need not stay as it is."""
+    return int(units[needed[units].int().argmin()])
 
 
 def _folds(affine: Affine) -> Tensor:

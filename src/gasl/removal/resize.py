@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from gasl.structure.gather import GatherLinear
@@ -18,6 +17,7 @@ def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         tensors: New values by name. A name that does not exist yet becomes a parameter (a folded bias).
 
     Example:
+        >>> import torch
         >>> layer = nn.Linear(3, 2)
         >>> set_tensors(layer, {"weight": torch.zeros(2, 1)})
         >>> fit_attributes(layer)
@@ -38,7 +38,9 @@ def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             for owner, key in owners[id(buffer)]:
                 owner._buffers[key] = value
         elif old is None:
-            module.register_parameter(attribute, nn.Parameter(value))
+            weight = module._parameters.get("weight")
+            trains = weight is None or weight.requires_grad
+            module.register_parameter(attribute, nn.Parameter(value, requires_grad=trains))
         else:
             new = nn.Parameter(value, requires_grad=old.requires_grad)
             for owner, key in owners[id(old)]:
@@ -46,20 +48,24 @@ def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def set_gather(model: nn.Module, name: str, index: Tensor) -> None:
-    """Put a :class:`GatherLinear` in the place of a linear layer, with that layer's own parameters.
+    """Make a linear layer a :class:`GatherLinear`: the same object, so that whoever refers to it, and its hooks, stay.
 
     Args:
         model: Changed in place.
         name: Path of the linear layer.
         index: Which features of its input it reads from now on.
+
+    Example:
+        >>> import torch
+        >>> layer = nn.Linear(2, 1)
+        >>> set_gather(layer, "", torch.tensor([0, 2]))
+        >>> layer(torch.zeros(1, 3)).shape
+        torch.Size([1, 1])
     """
-    old = model.get_submodule(name)
-    assert isinstance(old, nn.Linear)  # only linear layers have feature axes
-    new = GatherLinear(index, old.out_features, old.bias is not None, torch.device("meta"), old.weight.dtype)
-    new.index = index.to(old.weight.device)
-    new._parameters.update(old._parameters)
-    new.training = old.training
-    model.set_submodule(name, new)
+    layer = model.get_submodule(name)
+    assert isinstance(layer, nn.Linear)  # only linear layers have feature axes
+    layer.__class__ = GatherLinear
+    layer.register_buffer("index", index.to(layer.weight.device))
 
 
 def fit_attributes(model: nn.Module) -> None:

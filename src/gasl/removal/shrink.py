@@ -1,23 +1,24 @@
 """``gasl.shrink``: remove every dead unit, prove that no output changed, or change nothing."""
 
-import copy
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
-from gasl.errors import InputError, RemovalError
-from gasl.removal.apply import apply_plan
+from gasl.errors import InputError, RemovalError, unknown_name
+from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.liveness import Liveness, liveness
 from gasl.removal.plan import Plan, plan
+from gasl.removal.verify import difference_between
 from gasl.structure.axes import Structure
 from gasl.structure.groups import UnitGroups
-from gasl.structure.trace import ExampleInputs, call, eval_mode, plain, trace
+from gasl.structure.trace import ExampleInputs, copied, plain, trace
 
-__all__ = ["AxisSparsity", "Removal", "largest_difference", "shrink", "sparsity"]
+__all__ = ["AxisSparsity", "Removal", "shrink", "sparsity"]
 
-_TOLERANCE = {torch.float64: 1e-10}  # any narrower type: 1e-5, and beyond it a float64 copy decides
+EXACT, SINGLE = 1e-10, 1e-5  # float64; any narrower type, and beyond it a float64 copy decides
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def sparsity(tensors: dict[str, Tensor], structure: Structure, live: Liveness) -
 
 
 def shrink(
-    model: nn.Module, example_inputs: ExampleInputs, *, protect: frozenset[str] = frozenset(), gather: bool = True
+    model: nn.Module, example_inputs: ExampleInputs, *, protect: Collection[str] = (), gather: bool = True
 ) -> tuple[nn.Module, Removal]:
     """Remove every unit whose removal changes no output. The model itself is not touched.
 
@@ -113,7 +114,7 @@ def shrink(
         The smaller network, and what was removed.
 
     Raises:
-        InputError: If the network has nothing that could be removed.
+        InputError: If the network has nothing that could be removed, or ``protect`` a name that it has not.
         RemovalError: If an output would have changed, with the axis concerned; then nothing was changed.
 
     Example:
@@ -130,93 +131,66 @@ def shrink(
             "; ".join(f"{p.name}: {p.reason}" for p in structure.protected) or "no convolution or linear layer ran"
         )
         raise InputError(f"this network has no unit that could be removed ({reasons})")
-    live = _alive(model, structure, protect, gather)
-    small, steps = _cut(model, structure, live)
-    difference = _difference(model, small, example_inputs)
-    dtype = next(model.parameters()).dtype
-    if not difference <= _TOLERANCE.get(dtype, 1e-5):
-        if dtype is not torch.float64:
-            difference = _in_double(model, example_inputs, protect, gather)
-        if not difference <= _TOLERANCE[torch.float64]:
-            raise _explain(model, structure, live, example_inputs, difference)
+    live = _alive(model, structure, _checked(protect, structure), gather)
+    steps = plan(structure, live)
+    small = apply_plan(model, steps)
+    difference = difference_between(model, small, example_inputs)
+    exact = all(p.dtype is torch.float64 for p in model.parameters() if p.is_floating_point())
+    if not difference <= (EXACT if exact else SINGLE):
+        if not exact:
+            difference = _in_double(model, structure, live, example_inputs)
+        if not difference <= EXACT:
+            raise _explain(model, structure, live, example_inputs, difference, gather)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     return small, Removal(sparsity(tensors, structure, live), steps, difference)
 
 
-def largest_difference(left: object, right: object) -> float:
-    """Max |left - right| / max |left| over all output tensors; infinite where shapes differ.
-
-    Args:
-        left: Outputs of the reference: a tensor or any nesting of tensors.
-        right: Outputs to compare.
-
-    Returns:
-        The relative difference.
-
-    Example:
-        >>> largest_difference(torch.tensor([2.0, 4.0]), torch.tensor([2.0, 3.0]))
-        0.25
-    """
-    pairs = list(zip(_tensors(left), _tensors(right), strict=True))
-    if any(a.shape != b.shape for a, b in pairs):
-        return float("inf")
-    scale = max((float(a.abs().max()) for a, _ in pairs if a.numel()), default=0.0)
-    gap = max((float((a - b).abs().max()) for a, b in pairs if a.numel()), default=0.0)
-    return gap / scale if scale > 0 else gap
-
-
-def _tensors(outputs: object) -> list[Tensor]:
-    return [t.detach() for t in tree_leaves(outputs) if isinstance(t, Tensor)]
+def _checked(protect: Collection[str], structure: Structure) -> frozenset[str]:
+    if isinstance(protect, str):
+        raise InputError(f"protect takes a list of names, got the string {protect!r}; write protect=[{protect!r}]")
+    names = [axis.name for axis in structure.axes]
+    for name in protect:
+        if name not in names and name not in {p.name for p in structure.protected}:
+            raise unknown_name("axis", name, names)
+    return frozenset(protect)
 
 
 def _alive(model: nn.Module, structure: Structure, protect: frozenset[str], gather: bool) -> Liveness:
     return liveness(dict(model.named_parameters()) | dict(model.named_buffers()), structure, protect, gather)
 
 
-def _cut(model: nn.Module, structure: Structure, live: Liveness) -> tuple[nn.Module, Plan]:
-    steps = plan(structure, live)
-    return apply_plan(model, steps), steps
-
-
-@torch.no_grad()
-def _difference(model: nn.Module, small: nn.Module, example_inputs: ExampleInputs) -> float:
-    generator = torch.Generator().manual_seed(0)
-
-    def noise(leaf: object) -> object:
-        if isinstance(leaf, Tensor) and leaf.is_floating_point():
-            return torch.randn(leaf.shape, generator=generator).to(leaf)
-        return leaf
-
-    with eval_mode(model), eval_mode(small):
-        try:
-            return max(
-                largest_difference(call(model, inputs), call(small, inputs))
-                for inputs in (example_inputs, tree_map(noise, example_inputs))
-            )
-        except RuntimeError:  # sizes that a forward holds as numbers
-            return float("inf")
-
-
-def _in_double(model: nn.Module, example_inputs: ExampleInputs, protect: frozenset[str], gather: bool) -> float:
+def _in_double(model: nn.Module, structure: Structure, live: Liveness, example_inputs: ExampleInputs) -> float:
     """The same removal on a float64 copy, where rounding cannot hide or feign a difference."""
-    double = copy.deepcopy(model).double()
-    inputs = tree_map(lambda t: t.double() if isinstance(t, Tensor) and t.is_floating_point() else t, example_inputs)
-    structure = trace(double, inputs)
-    small, _ = _cut(double, structure, _alive(double, structure, protect, gather))
-    return _difference(double, small, inputs)
+    double = duplicate(model).double()
+    inputs = tree_map(
+        lambda t: t.double() if isinstance(t, Tensor) and t.is_floating_point() else t, copied(example_inputs)
+    )
+    try:
+        exact = trace(double, inputs)
+    except InputError:  # a forward that holds a narrower type
+        return float("inf")
+    same = exact.classes.keys() == structure.classes.keys() and all(
+        torch.equal(classes, exact.classes[key]) for key, classes in structure.classes.items()
+    )
+    return difference_between(double, apply_plan(double, plan(exact, live)), inputs) if same else float("inf")
 
 
 def _explain(
-    model: nn.Module, structure: Structure, live: Liveness, example_inputs: ExampleInputs, difference: float
+    model: nn.Module,
+    structure: Structure,
+    live: Liveness,
+    example_inputs: ExampleInputs,
+    difference: float,
+    gather: bool,
 ) -> RemovalError:
     """Find an axis that cannot be cut alone, for the message."""
     everything = frozenset(axis.name for axis in structure.axes)
     for axis in structure.axes:
         if bool(live.kept[axis.name].all()):
             continue
-        alone = _alive(model, structure, everything - {axis.name}, gather=True)
-        small, _ = _cut(model, structure, alone)
-        if not _difference(model, small, example_inputs) <= 1e-3:
+        alone = _alive(model, structure, everything - {axis.name}, gather)
+        small = apply_plan(model, plan(structure, alone))
+        if not difference_between(model, small, example_inputs) <= 1e-3:
             return RemovalError(
                 f"removing units of {axis.name!r} would change the outputs (the forward holds its width as a number, or"
                 f" mixes its units in a way the trace did not see); nothing was changed. Use protect=[{axis.name!r}]"

@@ -1,9 +1,13 @@
 """From a traced pass to axes: classes that one weight writes side by side are the units of one axis."""
 
+from collections import Counter
+
 import torch
 from torch import Tensor, nn
 
 from gasl.structure.axes import Affine, Axis, Member, Protected, Role, Structure
+from gasl.structure.gather import GatherLinear
+from gasl.structure.labels import distinct
 from gasl.structure.tracer import Tracer
 
 __all__ = ["assemble"]
@@ -25,8 +29,11 @@ def assemble(model: nn.Module, tracer: Tracer) -> Structure:
         affine.rows, affine.columns = roots[affine.weight, 0], roots[affine.weight, 1]
         affine.labels, affine.source = tracer.classes.roots(affine.labels), tracer.classes.roots(affine.source)
         affine.module = owners.get(affine.weight)
+        if affine.index is not None and not (affine.sole and affine.module is not None):
+            tracer.classes.protect(affine.source, "a gather that serves several calls")
     fixed = frozenset(c for atoms in roots.values() for c in atoms.unique().tolist() if tracer.classes.reason(c))
-    mixed = frozenset(c for labels in tracer.mixed for c in tracer.classes.roots(labels.flatten().unique()).tolist())
+    touched = [tracer.classes.roots(distinct(labels).unique()) for labels in tracer.mixed]
+    mixed = frozenset(c for classes in touched for c in classes.tolist() if c > 0)
     axes: list[Axis] = []
     protected: list[Protected] = []
     taken: set[int] = set()
@@ -46,8 +53,14 @@ def assemble(model: nn.Module, tracer: Tracer) -> Structure:
 
 
 def _owners(model: nn.Module) -> dict[str, str]:
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return {f"{name}.weight" if name else "weight": name for name, m in model.named_modules() if isinstance(m, kinds)}
+    """By weight the one plain layer that holds it, which may therefore be given a bias or a gather."""
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, GatherLinear)
+    holders = Counter(id(p) for module in model.modules() for p in module._parameters.values() if p is not None)
+    return {
+        f"{name}.weight" if name else "weight": name
+        for name, module in model.named_modules()
+        if any(type(module).forward is kind.forward for kind in kinds) and holders[id(module.weight)] == 1
+    }
 
 
 def _connected(affine: Affine, affines: list[Affine]) -> list[int]:
@@ -88,7 +101,8 @@ def _feature_axis(affine: Affine) -> Axis | None:
     if affine.conv or affine.module is None or not affine.sole:
         return None
     positive = affine.labels[affine.labels > 0]
-    if bool((affine.labels < 0).any()) or positive.unique().numel() < positive.numel():
+    gathers = affine.index is not None
+    if gathers or bool((affine.labels < 0).any()) or positive.unique().numel() < positive.numel():
         size = affine.labels.numel()
         member = Member(affine.weight, 1, torch.arange(size), "consumer")
         return Axis(f"{affine.module}.in" if affine.module else "in", size, "features", (member,))

@@ -79,7 +79,7 @@ class Affine:
         labels: What each column reads: a class, ``< 0`` an input feature, ``0`` nothing removable.
         padded: A convolution that adds zeros at the border.
         gammas: Names of norm scales applied to the output and nothing else reads it before them.
-        sole: The weight is used by this call alone.
+        sole: Weight and bias are used by this call alone.
         value: Input of each column at one position of the example.
         spread: Largest difference of that input over batch and positions.
         source: Labels of the tensor that a gather in front of the layer selects from, with ``index``; else ``labels``.

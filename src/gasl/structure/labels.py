@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["Classes", "canonical", "varying_dims"]
+__all__ = ["Classes", "canonical", "distinct", "varying_dims"]
 
 
 def varying_dims(labels: Tensor) -> tuple[int, ...]:
@@ -60,7 +60,19 @@ def canonical(labels: Tensor) -> Tensor:
     return small.expand(labels.shape)
 
 
-def _distinct(labels: Tensor) -> Tensor:
+def distinct(labels: Tensor) -> Tensor:
+    """One element of every dimension that is merely repeated.
+
+    Args:
+        labels: Label tensor of any shape.
+
+    Returns:
+        A view without the dimensions at stride 0 (they have size 1).
+
+    Example:
+        >>> distinct(torch.tensor([1, 2]).expand(3, 2)).shape
+        torch.Size([1, 2])
+    """
     for d in range(labels.ndim):
         if labels.stride(d) == 0 and labels.shape[d] > 1:
             labels = labels.narrow(d, 0, 1)
@@ -106,7 +118,7 @@ class Classes:
 
     def tie(self, left: Tensor, right: Tensor) -> None:
         """Make each pair of labels (broadcast) one class; an atom that meets an input feature is protected."""
-        left, right = torch.broadcast_tensors(_distinct(left), _distinct(right))
+        left, right = torch.broadcast_tensors(distinct(left), distinct(right))
         pairs = torch.stack([left.flatten(), right.flatten()], dim=1)
         for a, b in torch.unique(pairs[(pairs > 0).any(dim=1)], dim=0).tolist():
             if a > 0 and b > 0:
@@ -116,7 +128,7 @@ class Classes:
 
     def protect(self, labels: Tensor, reason: str) -> None:
         """Never remove the classes of these labels; the first reason given is kept."""
-        for atom in torch.unique(_distinct(labels)).tolist():
+        for atom in torch.unique(distinct(labels)).tolist():
             if atom > 0:
                 self._reasons.setdefault(self.find(atom), reason)
 

@@ -1,11 +1,12 @@
 """``gasl.trace``: one forward pass in, the removable structure out."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.errors import InputError
 from gasl.structure.assemble import assemble
@@ -13,7 +14,7 @@ from gasl.structure.axes import Structure
 from gasl.structure.gather import GatherLinear
 from gasl.structure.tracer import Tracer
 
-__all__ = ["ExampleInputs", "call", "eval_mode", "plain", "trace"]
+__all__ = ["ExampleInputs", "call", "copied", "eval_mode", "output_tensors", "plain", "trace"]
 
 ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
 
@@ -23,6 +24,47 @@ def plain(model: nn.Module) -> nn.Module:
     inner = getattr(model, "_orig_mod", model)
     assert isinstance(inner, nn.Module)  # what torch.compile wraps
     return inner
+
+
+def copied(example_inputs: ExampleInputs) -> ExampleInputs:
+    """Example inputs that a forward may overwrite."""
+
+    def copy(leaf: object) -> object:
+        return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, Tensor) else leaf
+
+    given = dict(example_inputs) if isinstance(example_inputs, Mapping) else example_inputs
+    fresh: ExampleInputs = tree_map(copy, given)
+    return fresh
+
+
+def output_tensors(outputs: object) -> list[Tensor]:
+    """The tensors that a model returned, in order.
+
+    Args:
+        outputs: A tensor, or lists, tuples, dicts and dataclasses of tensors and plain values.
+
+    Returns:
+        The tensors.
+
+    Raises:
+        InputError: If something else is in it: a tensor could hide there, and its units would seem to be unused.
+
+    Example:
+        >>> [t.item() for t in output_tensors({"scores": torch.tensor(1.0), "names": ["a"]})]
+        [1.0]
+    """
+    tensors: list[Tensor] = []
+    for leaf in tree_leaves(outputs):
+        if isinstance(leaf, Tensor):
+            tensors.append(leaf)
+        elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            tensors += output_tensors([getattr(leaf, field.name) for field in dataclasses.fields(leaf)])
+        elif not (leaf is None or isinstance(leaf, (bool, int, float, complex, str, bytes, torch.dtype, torch.device))):
+            raise InputError(
+                f"the model returns a {type(leaf).__name__}, which may hold tensors unseen; "
+                "it must return tensors, or lists, tuples, dicts or dataclasses of them"
+            )
+    return tensors
 
 
 def call(model: nn.Module, example_inputs: ExampleInputs) -> object:
@@ -36,18 +78,25 @@ def call(model: nn.Module, example_inputs: ExampleInputs) -> object:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every training flag and the random state are as before."""
+    """Evaluation mode; afterwards every training flag, every buffer and the random state are as before."""
     flags = {module: module.training for module in model.modules()}
+    buffers = {module: dict(module._buffers) for module in flags}
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # else a whole Transformer layer is one op
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), torch.compiler.set_stance("force_eager"):
             model.eval()
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for module, training in flags.items():
             module.training = training
+            module._buffers.update(buffers[module])
+        with torch.no_grad():
+            for buffer, value in values:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
 
 
 def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
@@ -64,7 +113,7 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         The structure; print it to see axes, members, and what is protected and why.
 
     Raises:
-        InputError: If the model does not run on the example inputs.
+        InputError: If the model does not run on the example inputs, or returns no tensor.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -78,16 +127,21 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
     """
     model = plain(model)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    gathers = frozenset(f"{n}.index".lstrip(".") for n, m in model.named_modules() if isinstance(m, GatherLinear))
-    tracer = Tracer(tensors, gathers)
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    tracer = Tracer(
+        tensors, {names[id(m.index)]: names[id(m.weight)] for m in model.modules() if isinstance(m, GatherLinear)}
+    )
     with eval_mode(model), torch.enable_grad():
-        tracer.enter_inputs(example_inputs)
+        inputs = copied(example_inputs)
+        tracer.enter_inputs(inputs)
         try:
             with tracer:
-                outputs = call(model, example_inputs)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            shapes = [tuple(t.shape) for t in tree_leaves(example_inputs) if isinstance(t, Tensor)]
+                outputs = call(model, inputs)
+        except Exception as error:  # the user's own code: it can raise anything
+            shapes = [tuple(t.shape) for t in tree_leaves(inputs) if isinstance(t, Tensor)]
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(f"the model does not run on example_inputs of shapes {shapes}: {first}") from error
-        tracer.leave_outputs(outputs)
+        if not (returned := output_tensors(outputs)):
+            raise InputError("the model returns no tensor: there is nothing that its units could matter for")
+        tracer.leave_outputs(returned)
     return assemble(model, tracer)

@@ -38,10 +38,10 @@ class Tracer(TorchDispatchMode):
 
     Args:
         leaves: Every parameter and buffer by name.
-        gathers: Names of the index buffers of layers that gather features.
+        gathers: For the index buffer of each layer that gathers features, the name of that layer's weight.
     """
 
-    def __init__(self, leaves: Mapping[str, Tensor], gathers: frozenset[str] = frozenset()) -> None:
+    def __init__(self, leaves: Mapping[str, Tensor], gathers: Mapping[str, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch has no annotation here
         self.classes = Classes()
         self.affines: list[Affine] = []
@@ -49,14 +49,16 @@ class Tracer(TorchDispatchMode):
         self.roles: dict[str, Role] = {}
         self.mixed: list[Tensor] = []
         self._names = {id(tensor): name for name, tensor in leaves.items()}
+        self._leaves = leaves
         self._gathers = gathers
         self._labels: dict[int, Tensor] = {}
         self._matrices: dict[int, MatrixView] = {}
         self._written: dict[int, Affine] = {}
-        self._gathered: dict[int, tuple[Tensor, Tensor]] = {}
+        self._gathered: dict[str, tuple[Tensor, Tensor]] = {}
         self._gates: list[tuple[Affine, int, str]] = []
         self._reads: dict[int, int] = {}
-        self._derived: set[int] = set()
+        self._constants = set(self._names)
+        self._tainted: set[int] = set()
         self._alive: list[object] = [leaves]  # an id is only a name while its object lives
 
     # -- the model's boundary ------------------------------------------------------------------------------------
@@ -66,21 +68,23 @@ class Tracer(TorchDispatchMode):
         offset = 0
         self._alive.append(inputs)
         for tensor in tree_leaves(inputs):
-            if isinstance(tensor, Tensor):
-                self._derived.add(id(tensor))
-                if tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() > 0:
-                    example = -1 - offset - torch.arange(tensor[0].numel()).reshape(tensor.shape[1:])
-                    self.set_labels(tensor, example.unsqueeze(0).expand(tensor.shape))
-                    offset += example.numel()
+            if isinstance(tensor, Tensor) and tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() > 0:
+                example = -1 - offset - torch.arange(tensor[0].numel()).reshape(tensor.shape[1:])
+                self.set_labels(tensor, example.unsqueeze(0).expand(tensor.shape))
+                offset += example.numel()
 
-    def leave_outputs(self, outputs: object) -> None:
-        """Protect what the model returns, and settle which norm scales gate a producer alone."""
-        for tensor in tree_leaves(outputs):
-            if isinstance(tensor, Tensor):
-                self.protect(tensor, "model output")
+    def leave_outputs(self, outputs: Sequence[Tensor]) -> None:
+        """Protect what the model returns; settle which norm scales gate a producer, which weights serve one call."""
+        for tensor in outputs:
+            self.protect(tensor, "model output")
+            self._count(tensor)
         for affine, key, gamma in self._gates:
             if self._reads[key] == 1:
                 affine.gammas.append(gamma)
+        for affine in self.affines:
+            calls = sum(other.weight == affine.weight for other in self.affines)
+            used = [affine.weight] if affine.bias is None else [affine.weight, affine.bias]
+            affine.sole = calls == 1 and all(self._reads[id(self._leaves[name])] == 1 for name in used)
 
     # -- labels and names ----------------------------------------------------------------------------------------
 
@@ -132,16 +136,13 @@ class Tracer(TorchDispatchMode):
         self._matrices[id(tensor)] = view
 
     def derived(self, tensor: Tensor) -> bool:
-        """Whether a tensor was computed from the model's input."""
-        return id(tensor) in self._derived
+        """Whether a tensor may change with the input (or by chance): it was not computed from parameters alone."""
+        return id(tensor) not in self._constants or _storage(tensor) in self._tainted
 
     # -- what rules note -----------------------------------------------------------------------------------------
 
     def write(self, tensor: Tensor, affine: Affine) -> None:
         """Note an affine call and that it computed this tensor."""
-        for other in self.affines:
-            if other.weight == affine.weight:
-                other.sole = affine.sole = False
         self.affines.append(affine)
         self._written[id(tensor)] = affine
 
@@ -154,13 +155,13 @@ class Tracer(TorchDispatchMode):
         """Whether this is the index buffer of a layer that gathers features."""
         return self.name(index) in self._gathers
 
-    def gather(self, tensor: Tensor, source: Tensor, index: Tensor) -> None:
-        """Note from which labels a tensor's last dimension was selected."""
-        self._gathered[id(tensor)] = (source, index)
+    def gather(self, source: Tensor, index: Tensor) -> None:
+        """Note from which labels a gathering layer selects what its weight reads next."""
+        self._gathered[self._gathers[self._names[id(index)]]] = (source, index)
 
-    def gathered(self, tensor: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The labels and indices that a gathered tensor was selected from."""
-        return self._gathered.get(id(tensor))
+    def gathered(self, weight: str) -> tuple[Tensor, Tensor] | None:
+        """The labels and indices that a gathering layer of this weight selected from."""
+        return self._gathered.get(weight)
 
     def protect(self, tensor: Tensor, reason: str) -> None:
         """Protect every unit that a tensor carries; for a weight, all its dimensions."""
@@ -180,13 +181,21 @@ class Tracer(TorchDispatchMode):
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         self._alive.append((tensors, results))
         for tensor in tensors:
-            self._reads[id(tensor)] = self._reads.get(id(tensor), 0) + 1
-        if any(self.derived(t) for t in tensors):
-            self._derived.update(id(t) for t in results)
-        if any(
-            key in known
-            for key in map(id, tensors)
-            for known in (self._derived, self._names, self._labels, self._matrices)
-        ):
-            apply_rule(self, Call(func, args, kwargs or {}, tensors, results))
+            self._count(tensor)
+        call = Call(func, args, kwargs or {}, tensors, results)
+        derived = torch.Tag.nondeterministic_seeded in func.tags or any(self.derived(t) for t in tensors)
+        if derived:  # also for whoever looks at the same memory: a buffer that was written in parts
+            self._tainted.update(map(_storage, results + (tensors[:1] if call.in_place else [])))
+        else:
+            self._constants.update(map(id, results))
+        if derived or any(id(t) in known for t in tensors for known in (self._names, self._labels, self._matrices)):
+            apply_rule(self, call)
         return out
+
+    def _count(self, tensor: Tensor) -> None:
+        self._reads[id(tensor)] = self._reads.get(id(tensor), 0) + 1
+
+
+def _storage(tensor: Tensor) -> int:
+    """What tells one piece of memory from another; for a tensor without any, the tensor itself."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)

@@ -12,7 +12,7 @@ import torch
 from gasl.structure.rules.call import Call, Rule
 from gasl.structure.rules.combining import pad, pointwise, pool, reduce, unknown
 from gasl.structure.rules.layers import batch_norm, convolution, feature_norm, linear
-from gasl.structure.rules.moving import join, move, part, same, select
+from gasl.structure.rules.moving import join, like, move, part, roll, same, select
 
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
@@ -21,12 +21,14 @@ __all__ = ["RULES", "Call", "Rule", "apply_rule"]
 
 _FAMILIES: tuple[tuple[Rule, str], ...] = (
     (same, "clone detach alias contiguous _to_copy lift_fresh"),
-    (same, "zeros_like ones_like empty_like full_like rand_like randn_like"),
-    (move, "view _unsafe_view reshape permute transpose t numpy_T squeeze unsqueeze expand flip roll"),
+    (like, "zeros_like ones_like empty_like full_like rand_like randn_like"),
+    (move, "view _unsafe_view reshape permute transpose t numpy_T squeeze unsqueeze expand flip"),
+    (roll, "roll"),
     (move, "pixel_shuffle pixel_unshuffle"),
     (part, "slice select split split_with_sizes unbind"),
     (select, "index_select"),
     (join, "cat stack"),
+    (pointwise, "copy_ fill_ zero_ _prelu_kernel"),
     (pool, "max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d"),
     (pool, "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d"),
     (pool, "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import varying_dims
+from gasl.structure.labels import distinct, varying_dims
 from gasl.structure.rules.call import Call
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ def unknown(tracer: "Tracer", call: Call) -> None:
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Elements that are combined live and die together; an operand that is broadcast over units is protected."""
     result = call.results[0]
-    operands = [t for t in call.tensors if t.ndim > 0]
     labelled_before = tracer.labels(result) is not None
-    merged = _merged(tracer, operands, result)
+    merged = _merged(tracer, call.tensors, result)
     if merged is None:
         return
-    for tensor in operands:
+    for tensor in call.tensors:
         _meet(tracer, call, tensor, merged)
     if call.in_place and not labelled_before:
         tracer.classes.protect(merged, f"written in place by {call.name}")
@@ -36,31 +35,45 @@ def pointwise(tracer: "Tracer", call: Call) -> None:
 
 
 def _merged(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> Tensor | None:
-    """The first label of each element over all operands."""
+    """The first label of each element over all operands, those that tell most units apart first."""
+    ranked = sorted(operands, key=lambda t: (-len(tracer.varying(t)), not tracer.derived(t)))
     merged: Tensor | None = None
-    for tensor in operands:
+    for tensor in ranked:
         if (labels := tracer.labels(tensor)) is not None:
             wide = labels.expand(result.shape)
-            merged = wide if merged is None else torch.where(merged == 0, wide, merged)
+            if merged is None:
+                merged = wide
+            elif bool((distinct(merged) == 0).any()):
+                merged = torch.where(merged == 0, wide, merged)
     return merged
 
 
 def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor) -> None:
+    """Tie one operand to the result's units, or protect what cannot be tied.
+
+    Where the operand has no label of its own, the units' values depend on something else as well: if that may change
+    with the input, they are ``mixed``; if it is as wide as the units are many, its size would stay and theirs not.
+    """
     shape = (1,) * (merged.ndim - tensor.ndim) + tuple(tensor.shape)
     wide = varying_dims(merged)
     labels = tracer.labels(tensor)
     if labels is None and tracer.matrix(tensor) is not None:
         tracer.protect(tensor, f"{call.name} with a parameter of several dimensions")
         tracer.classes.protect(merged, f"{call.name} with a parameter of several dimensions")
-    elif labels is None:
-        if any(shape[d] > 1 for d in wide):
-            tracer.classes.protect(merged, f"{call.name} with a tensor of fixed size")
-        elif tracer.derived(tensor):
-            tracer.mixed.append(merged)
-    elif any(shape[d] == 1 for d in wide):
+        return
+    foreign = merged
+    if labels is not None and any(shape[d] == 1 for d in wide):
         tracer.classes.protect(labels, f"{call.name} broadcasts it over other units")
     else:
-        tracer.classes.tie(labels.expand(merged.shape), merged)
+        if labels is not None:
+            tracer.classes.tie(labels.expand(merged.shape), merged)
+            if bool((distinct(labels) != 0).all()):
+                return
+            foreign = torch.where(labels == 0, merged, 0)
+        if any(shape[d] > 1 for d in wide):
+            tracer.classes.protect(foreign, f"{call.name} with a tensor of fixed size")
+    if tracer.derived(tensor):
+        tracer.mixed.append(foreign)
 
 
 def pool(tracer: "Tracer", call: Call) -> None:
@@ -69,11 +82,13 @@ def pool(tracer: "Tracer", call: Call) -> None:
     labels = tracer.labels(source)
     if labels is None:
         return
-    if any(d >= 2 for d in varying_dims(labels)):
+    space = range(source.ndim - int(next(c for c in call.name if c.isdigit())), source.ndim)
+    if set(space) & set(varying_dims(labels)):
         tracer.protect(source, f"{call.name} mixes units")
         return
-    corner = labels[(slice(None), slice(None)) + (slice(0, 1),) * (labels.ndim - 2)]
-    tracer.set_labels(result, corner.expand(result.shape))
+    for d in space:
+        labels = labels.narrow(d, 0, 1)
+    tracer.set_labels(result, labels.expand(result.shape))
 
 
 def reduce(tracer: "Tracer", call: Call) -> None:

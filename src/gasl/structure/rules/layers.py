@@ -61,14 +61,16 @@ def _affine(
     elif labels is not None:
         read = labels.movedim(1, -1).reshape(-1, count)[0].clone()
         tracer.classes.tie(columns[read > 0], read[read > 0])
+    tracer.classes.protect(columns[read <= 0], "reads what no layer of the network makes")
     name = None if bias is None else tracer.name(bias)
     if bias is not None:
         own = None if name is None else tracer.vector(bias, "bias")
         if own is None:
+            tracer.protect(bias, "a computed bias")
             tracer.classes.protect(rows, "its bias is computed")
         else:
             tracer.classes.tie(rows, own)
-    gathered = tracer.gathered(source)
+    gathered = tracer.gathered(weight)
     affine = Affine(
         weight=weight,
         bias=name,

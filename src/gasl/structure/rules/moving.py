@@ -1,5 +1,6 @@
 """Ops that only move elements: the same op moves the labels."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,17 +11,33 @@ from gasl.structure.rules.call import Call
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["join", "move", "part", "same", "select"]
+__all__ = ["join", "like", "move", "part", "roll", "same", "select"]
 
 aten = torch.ops.aten
 
 
 def same(tracer: "Tracer", call: Call) -> None:
-    """Copies, casts and ``*_like``: element i of the result is about element i of the argument."""
+    """Copies and casts: element i of the result is element i of the argument."""
     source, result = call.tensors[0], call.results[0]
     if (view := tracer.matrix(source)) is not None:
         tracer.set_matrix(result, view)
     tracer.set_labels(result, tracer.labels(source))
+
+
+def like(tracer: "Tracer", call: Call) -> None:
+    """``*_like``: as wide as the argument, with other values; of a weight that is more than can be followed."""
+    source = call.tensors[0]
+    if tracer.matrix(source) is not None:
+        tracer.protect(source, f"{call.name} of a weight")
+    tracer.set_labels(call.results[0], tracer.labels(source))
+
+
+def roll(tracer: "Tracer", call: Call) -> None:
+    """A shift of space; shifted by a fixed number, fewer units would come to lie elsewhere."""
+    dims = {int(d) % call.tensors[0].ndim for d in call.argument("dims") or range(call.tensors[0].ndim)}
+    if dims & set(tracer.varying(call.tensors[0])):
+        tracer.protect(call.tensors[0], f"{call.name} shifts the width")
+    move(tracer, call)
 
 
 def move(tracer: "Tracer", call: Call) -> None:
@@ -67,21 +84,32 @@ def select(tracer: "Tracer", call: Call) -> None:
     """An ``index_select`` by a gathering layer's own index is followed; any other is a cut."""
     source, dim, index = call.args
     if not tracer.is_gather(index):
-        part(tracer, call)
+        part(tracer, dataclasses.replace(call, args=(source, dim, index.cpu())))  # labels live on the CPU
         return
     labels = tracer.labels(source)
     width = torch.zeros(source.shape, dtype=torch.int64) if labels is None else labels
     tracer.set_labels(call.results[0], width.index_select(dim, index.cpu()))
-    tracer.gather(call.results[0], width.reshape(-1, width.shape[-1])[0].clone(), index)
+    tracer.gather(width.reshape(-1, width.shape[-1])[0].clone(), index)
 
 
 def join(tracer: "Tracer", call: Call) -> None:
-    """Concatenation and stacking."""
-    labels = [tracer.labels(t) for t in call.tensors]
-    if all(piece is None for piece in labels):
+    """Concatenation and stacking. Beside the joined dimension all pieces have one size: their units are tied."""
+    tensors = [t for t in call.tensors if t.numel() > 0]
+    if all(tracer.labels(t) is None for t in tensors):
         return
-    filled = [
-        torch.zeros(t.shape, dtype=torch.int64) if piece is None else piece
-        for t, piece in zip(call.tensors, labels, strict=True)
-    ]
-    tracer.set_labels(call.results[0], call.func(filled, *call.args[1:], **call.kwargs))
+    stacked = call.func.overloadpacket is aten.stack
+    joined = None if stacked else int(call.argument("dim")) % tensors[0].ndim
+    widest = max(tensors, key=lambda t: len(set(tracer.varying(t)) - {joined}))
+    lead = tracer.labels(widest)
+    pieces = []
+    for tensor in tensors:
+        labels = tracer.labels(tensor)
+        if lead is not None and set(tracer.varying(widest)) - {joined}:
+            beside = lead if joined is None else lead.narrow(joined, 0, 1)
+            if labels is None or bool((labels == 0).any()):
+                tracer.classes.protect(lead, f"{call.name} with a tensor of fixed size")
+            if labels is not None:
+                tracer.classes.tie(labels, beside)
+                labels = beside.expand(tensor.shape) if joined not in varying_dims(labels) else labels
+        pieces.append(torch.zeros(tensor.shape, dtype=torch.int64) if labels is None else labels)
+    tracer.set_labels(call.results[0], call.func(pieces, *call.args[1:], **call.kwargs))
