@@ -16,6 +16,7 @@ from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
 from gasl.measure import Example, compare, undisturbed
+from gasl.sparsifier import Sparsifier
 from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
@@ -75,6 +76,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         dense = network(build, None if spec.weights is None else Path(spec.weights))
         example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         _check(dense, example, data.train)
+        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units)  # refused now, not later
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
             options.say("training the dense network")
