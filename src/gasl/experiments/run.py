@@ -76,7 +76,8 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         dense = network(build, None if spec.weights is None else Path(spec.weights))
         example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         _check(dense, example, data.train)
-        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units)  # refused now, not later
+        # What does not fit the network is refused here, not after hours of dense training.
+        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units)
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
             options.say("training the dense network")
