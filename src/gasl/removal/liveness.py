@@ -29,10 +29,12 @@ class Liveness:
     Args:
         removed: Indexed by class: whether the class is removed.
         kept: For each axis a bool tensor over its units.
+        folded: For each affine call, which of its columns read a removed constant that counts.
     """
 
     removed: Tensor
     kept: dict[str, Tensor]
+    folded: tuple[Tensor, ...]
 
 
 def liveness(
@@ -72,7 +74,11 @@ def liveness(
     for axis in structure.axes:
         if axis.kind == "features":
             kept[axis.name] = _features(axis, structure, nonzero, removed, gather and axis.name not in protect)
-    return Liveness(removed, {axis.name: kept[axis.name] for axis in structure.axes})
+    folded = tuple(
+        (foldable & removed)[affine.labels.clamp(min=0)] & mask[~removed[affine.rows]].any(dim=0)
+        for affine, mask in zip(structure.affines, nonzero, strict=True)
+    )
+    return Liveness(removed, {axis.name: kept[axis.name] for axis in structure.axes}, folded)
 
 
 def _nonzero(weight: Tensor) -> Tensor:

@@ -66,14 +66,14 @@ def plan(structure: Structure, live: Liveness) -> Plan:
     features = {axis.members[0].tensor: axis for axis in structure.axes if axis.kind == "features"}
     gathers: dict[str, Tensor] = {}
     folds = []
-    for affine in structure.affines:
+    for affine, folded in zip(structure.affines, live.folded, strict=True):
         stays = ~live.removed[affine.labels.clamp(min=0)]
         if (axis := features.get(affine.weight)) is not None and affine.module is not None:
             kept = live.kept[axis.name]
             if bool((kept != stays).any()) or affine.index is not None:
                 keep[affine.weight, 1] = kept.nonzero().flatten()
                 gathers[affine.module] = _positions(affine, live.removed)[kept]
-        folds += _fold(affine, ~stays)
+        folds += _fold(affine, folded)
     return Plan(keep, gathers, tuple(folds))
 
 
@@ -84,8 +84,8 @@ def _positions(affine: Affine, removed: Tensor) -> Tensor:
     return position if affine.index is None else position[affine.index]
 
 
-def _fold(affine: Affine, gone: Tensor) -> list[Fold]:
-    columns = (gone & (affine.value.cpu() != 0)).nonzero().flatten()
+def _fold(affine: Affine, folded: Tensor) -> list[Fold]:
+    columns = (folded & (affine.value.cpu() != 0)).nonzero().flatten()
     if columns.numel() == 0:
         return []
     bias = affine.bias or f"{affine.weight.rpartition('.')[0]}.bias".lstrip(".")

@@ -44,7 +44,7 @@ def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         else:
             new = nn.Parameter(value, requires_grad=old.requires_grad)
             for owner, key in owners[id(old)]:
-                owner._parameters[key] = new
+                setattr(owner, key, new)  # recurrent layers keep a list of their own
 
 
 def set_gather(model: nn.Module, name: str, index: Tensor) -> None:
@@ -80,5 +80,7 @@ def fit_attributes(model: nn.Module) -> None:
             sized = module.weight if module.weight is not None else module.running_mean
             if sized is not None:
                 module.num_features = sized.numel()
+        elif isinstance(module, nn.RNNBase):
+            module.input_size = module.get_parameter("weight_ih_l0").shape[1]
         elif isinstance(module, nn.PReLU):
             module.num_parameters = module.weight.numel()

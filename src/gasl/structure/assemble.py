@@ -44,7 +44,7 @@ def assemble(model: nn.Module, tracer: Tracer) -> Structure:
         if taken & set(classes):
             continue
         taken.update(classes)
-        name = affine.weight.rpartition(".")[0] or affine.weight
+        name = affine.weight.removesuffix(".weight")
         if (reason := tracer.classes.first_reason(classes)) is not None:
             protected.append(Protected(name, len(classes), reason))
             continue

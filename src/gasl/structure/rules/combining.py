@@ -82,6 +82,7 @@ def pool(tracer: "Tracer", call: Call) -> None:
     labels = tracer.labels(source)
     if labels is None:
         return
+    labels = labels.clamp(min=0)  # a pooled feature of the input is none
     space = range(source.ndim - int(next(c for c in call.name if c.isdigit())), source.ndim)
     if set(space) & set(varying_dims(labels)):
         tracer.protect(source, f"{call.name} mixes units")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gasl.structure.labels import varying_dims
+from gasl.structure.labels import distinct, varying_dims
 from gasl.structure.rules.call import Call
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def part(tracer: "Tracer", call: Call) -> None:
     """Slices and splits: allowed beside the width, not of it (their bounds are numbers that would go stale)."""
     source = call.tensors[0]
     dim = int(call.argument("dim")) % source.ndim
-    whole = len(call.results) == 1 and call.results[0].shape == source.shape
+    same_size = len(call.results) == 1 and call.results[0].shape == source.shape
+    whole = same_size and call.func.overloadpacket is not aten.index_select
     if tracer.matrix(source) is not None or (dim in tracer.varying(source) and not whole):
         tracer.protect(source, f"{call.name} cuts the width")
     if tracer.matrix(source) is None:
@@ -99,17 +100,19 @@ def join(tracer: "Tracer", call: Call) -> None:
         return
     stacked = call.func.overloadpacket is aten.stack
     joined = None if stacked else int(call.argument("dim")) % tensors[0].ndim
-    widest = max(tensors, key=lambda t: len(set(tracer.varying(t)) - {joined}))
-    lead = tracer.labels(widest)
     pieces = []
     for tensor in tensors:
         labels = tracer.labels(tensor)
-        if lead is not None and set(tracer.varying(widest)) - {joined}:
-            beside = lead if joined is None else lead.narrow(joined, 0, 1)
-            if labels is None or bool((labels == 0).any()):
-                tracer.classes.protect(lead, f"{call.name} with a tensor of fixed size")
-            if labels is not None:
-                tracer.classes.tie(labels, beside)
-                labels = beside.expand(tensor.shape) if joined not in varying_dims(labels) else labels
-        pieces.append(torch.zeros(tensor.shape, dtype=torch.int64) if labels is None else labels)
+        if labels is None or set(varying_dims(labels)) - {joined}:  # features of the input are not followed further
+            labels = torch.zeros(tensor.shape, dtype=torch.int64) if labels is None else labels.clamp(min=0)
+        pieces.append(labels)
+    widest = max(pieces, key=lambda piece: len(set(varying_dims(piece)) - {joined}))
+    if set(varying_dims(widest)) - {joined}:
+        beside = widest if joined is None else widest.narrow(joined, 0, 1)
+        for k, labels in enumerate(pieces):
+            if bool((distinct(labels) == 0).any()):
+                tracer.classes.protect(widest, f"{call.name} with a tensor of fixed size")
+            tracer.classes.tie(labels, beside)
+            if joined not in varying_dims(labels):
+                pieces[k] = beside.expand(labels.shape)
     tracer.set_labels(call.results[0], call.func(pieces, *call.args[1:], **call.kwargs))

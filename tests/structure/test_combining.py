@@ -1,0 +1,259 @@
+"""Ops that combine or move elements: what is tied, what is followed, what is protected."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from gasl.structure.trace import trace
+from structure.nets import Fn, axes_of, groups_of, image, reasons_of
+
+
+def between(function, width=4, batch=2, after=4):
+    """A 1x1 convolution to ``width`` channels, a function of its output, a 1x1 convolution that reads it."""
+    model = Fn(lambda m, x: m.b(function(m.a(x))), a=nn.Conv2d(3, width, 1), b=nn.Conv2d(after, 2, 1))
+    return model, image(batch)
+
+
+def two(function):
+    """Two convolutions to 4 channels, combined, and one that reads them."""
+    model = Fn(
+        lambda m, x: m.c(function(m.a(x), m.b(x))), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), c=nn.Conv2d(4, 2, 1)
+    )
+    return model, image()
+
+
+FOLLOWED = {
+    "in-place relu": lambda x: F.relu_(x),
+    "scalar": lambda x: 2 * x + 1,
+    "clone": lambda x: x.clone().detach(),
+    "cast": lambda x: x.double().float(),
+    "zero pad": lambda x: F.pad(x, (1, 1, 1, 1)),
+    "reflect": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "max pool": lambda x: F.max_pool2d(x, 2),
+    "avg pool": lambda x: F.avg_pool2d(x, 2),
+    "adaptive avg": lambda x: F.adaptive_avg_pool2d(x, 2),
+    "adaptive max": lambda x: F.adaptive_max_pool2d(x, 2),
+    "nearest": lambda x: F.interpolate(x, scale_factor=2.0),
+    "bilinear": lambda x: F.interpolate(x, size=5, mode="bilinear"),
+    "mean over space": lambda x: x.mean((2, 3), keepdim=True),
+    "sum over space": lambda x: x.flatten(2).sum(-1)[:, :, None, None],
+    "amax": lambda x: x.amax((2, 3), keepdim=True),
+    "permute": lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+    "flip space": lambda x: x.flip(2),
+    "roll space": lambda x: x.roll(1, 3),
+    "crop": lambda x: x[:, :, 1:-1, ::2],
+    "one row": lambda x: x[:, :, 0].unsqueeze(-1),
+    "split space": lambda x: x.split(4, dim=2)[0],
+    "whole slice": lambda x: x[:, :64],
+    "stack space": lambda x: torch.stack([x, x], 2).flatten(2, 3),
+    "cat space": lambda x: torch.cat([x, x.relu()], 3),
+    "cat batch": lambda x: torch.cat([x, -x], 0),
+    "self product": lambda x: x * x.sigmoid(),
+    "dropout": lambda x: F.dropout(x, 0.5, training=False),
+    "in-place write of space": lambda x: _erase(x),
+    "copy": lambda x: torch.empty_like(x).copy_(x),
+    "unused noise": lambda x: x + 0 * torch.randn_like(x),
+}
+
+
+def _erase(x):
+    x = x.clone()
+    x[:, :, 0] = 0
+    return x
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_what_leaves_units_apart_is_followed_at_every_batch_size(name):
+    for batch in (1, 2, 5):
+        model, x = between(FOLLOWED[name], batch=batch)
+        assert groups_of(model, x) == {"a": {"a.weight[0]", "a.bias[0]", "b.weight[1]"}}, batch
+
+
+PROTECTED = {
+    "softmax": (lambda x: x.softmax(1), "no rule for aten._softmax"),
+    "cumsum": (lambda x: x.cumsum(2), "no rule for aten.cumsum"),
+    "mean over width": (lambda x: x - x.mean(1, keepdim=True), "aten.mean runs over the width"),
+    "total": (lambda x: x * x.sum(), "aten.sum runs over the width"),
+    "half": (lambda x: torch.cat([x[:, :2], x[:, 2:]], 1), "aten.slice cuts the width"),
+    "chunk": (lambda x: torch.cat(x.chunk(2, 1), 1), "aten.split cuts the width"),
+    "select": (lambda x: x[:, 0:4:2].repeat(1, 2, 1, 1), "aten.slice cuts the width"),
+    "index": (lambda x: x[:, torch.tensor([1, 0, 2, 3])], "no rule for aten.index"),
+    "index_select": (lambda x: x.index_select(1, torch.tensor([1, 0, 2, 3])), "aten.index_select cuts the width"),
+    "shuffle": (lambda x: x.view(-1, 2, 2, 8, 8).transpose(1, 2).reshape(-1, 4, 8, 8), "aten.view splits the width"),
+    "into batch": (lambda x: x.reshape(-1, 2, 8, 8).reshape(-1, 4, 8, 8), "splits the width"),
+    "pixel shuffle": (lambda x: F.interpolate(F.pixel_shuffle(x, 2), 8).repeat(1, 4, 1, 1), "splits the width"),
+    "roll": (lambda x: x.roll(1, 1), "aten.roll shifts the width"),
+    "fixed tensor": (lambda x: x + torch.ones(4, 1, 1), "aten.add with a tensor of fixed size"),
+    "pad width": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 0))[:, 1:], "pads the width"),
+    "topk": (lambda x: x.topk(4, dim=1).values, "no rule for aten.topk"),
+    "norm": (lambda x: F.layer_norm(x, [8]), "aten.native_layer_norm"),
+    "item": (lambda x: x * x[0, 0, 0, 0].item(), "cuts the width"),
+    "write of a unit": (lambda x: _mask_unit(x), "cuts the width"),
+}
+
+
+def _mask_unit(x):
+    x = x.clone()
+    x[:, 1] = 0
+    return x
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_what_mixes_units_or_holds_their_number_is_protected(name):
+    function, reason = PROTECTED[name]
+    for batch in (1, 3):
+        model, x = between(function, batch=batch)
+        assert axes_of(model, x) == {}
+        assert reason in reasons_of(model, x)["a"]
+
+
+TIED = {
+    "add": torch.add,
+    "mul": torch.mul,
+    "in place": lambda a, b: a.add_(b),
+    "copy over space": lambda a, b: _overwrite(a, b),
+    "where": lambda a, b: torch.where(a > 0, a, b),
+    "gate": lambda a, b: a * b.mean((2, 3), keepdim=True).sigmoid(),
+    "cat space": lambda a, b: torch.cat([a, b], 2),
+    "cat batch": lambda a, b: torch.cat([a, b], 0),
+    "stack": lambda a, b: torch.stack([a, b], 4).sum(4),
+    "lerp": lambda a, b: torch.lerp(a, b, 0.5),
+}
+
+
+def _overwrite(a, b):
+    a[:, :, ::2] = b[:, :, ::2]
+    return a
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_what_meets_is_tied(name):
+    model, x = two(TIED[name])
+    assert groups_of(model, x) == {"a": {"a.weight[0]", "b.weight[0]", "a.bias[0]", "b.bias[0]", "c.weight[1]"}}
+    assert trace(model, x).mixed == frozenset()
+
+
+def test_pieces_joined_beside_the_width_are_tied_behind_a_flatten_too():
+    model = Fn(
+        lambda m, x: m.c(torch.cat([m.a(x), m.b(x)], 2).flatten(1)),
+        a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), c=nn.Linear(4 * 4 * 4, 2),
+    )  # fmt: skip
+    assert axes_of(model, image(size=4)[:, :, :2]) == {"a": 4}
+
+
+def test_concat_keeps_offsets():
+    model = Fn(
+        lambda m, x: m.c(torch.cat([m.a(x), x, m.b(x)], 1)),
+        a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 2, 1), c=nn.Conv2d(9, 2, 1),
+    )  # fmt: skip
+    structure = trace(model, image())
+    assert axes_of(model) == {"a": 4, "b": 2}
+    reader = next(m for m in structure.axis("b").members if m.tensor == "c.weight")
+    assert reader.units.tolist() == [-1] * 7 + [0, 1]
+
+
+@pytest.mark.parametrize("function", [torch.add, lambda a, b: torch.cat([a, b[:, :4]], 2)])
+def test_a_unit_that_meets_what_has_a_fixed_size_is_protected(function):
+    model = Fn(
+        lambda m, x: m.c(function(m.a(x), torch.cat([x.cumsum(1), m.b(x)], 1))),
+        a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 1, 1), c=nn.Conv2d(4, 2, 1),
+    )  # fmt: skip
+    assert "a" not in axes_of(model)
+    assert "fixed size" in reasons_of(model)["a"] or "cuts" in reasons_of(model)["a"]
+
+
+def test_one_map_that_is_broadcast_over_all_units_is_protected_and_mixes():
+    for function in (lambda a, b: a * b, lambda a, b: b * a, lambda a, b: a + b.mean(), lambda a, b: b.mean() + a):
+        model = Fn(
+            lambda m, x, f=function: m.c(f(m.a(x), m.b(x))),
+            a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 1, 1), c=nn.Conv2d(4, 2, 1),
+        )  # fmt: skip
+        structure = trace(model, image())
+        assert axes_of(model) == {"a": 4}
+        assert "broadcasts it over other units" in reasons_of(model)["b"]
+        assert structure.mixed == set(structure.units_of(structure.axis("a")).tolist())
+
+
+def test_what_changes_with_the_input_but_has_no_unit_is_mixed():
+    for function, mixed in [
+        (lambda a, x: a * x.mean(), True),
+        (lambda a, x: a + x.cumsum(1)[:, :1], True),
+        (lambda a, x: a + torch.rand(1), True),
+        (lambda a, x: a + torch.ones(1, 1, 8, 8), False),
+        (lambda a, x: a + torch.linspace(0, 1, 8), False),
+    ]:
+        model = Fn(lambda m, x, f=function: m.b(f(m.a(x), x)), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1))
+        structure = trace(model, image())
+        assert structure.mixed == (set(structure.units_of(structure.axis("a")).tolist()) if mixed else set())
+
+
+def test_a_buffer_filled_in_parts_is_known_to_change_with_the_input():
+    def forward(m, x):
+        page = torch.zeros(len(x), 1, 8, 8)
+        page[:, :, 1:] = x[:, :1, 1:]
+        return m.b(m.a(x) + page)
+
+    structure = trace(Fn(forward, a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1)), image())
+    assert structure.mixed == set(structure.units_of(structure.axis("a")).tolist())
+
+
+def test_units_written_side_by_side_into_a_buffer_are_protected():
+    def forward(m, x):
+        page = torch.zeros(len(x), 8, 8, 8)
+        page[:, :4] = m.a(x)
+        page[:, 4:] = m.b(x)
+        return m.c(page)
+
+    model = Fn(forward, a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), c=nn.Conv2d(8, 2, 1))
+    assert axes_of(model) == {}
+
+
+def test_parameters_that_are_added_or_scale_belong_to_the_unit():
+    model = Fn(
+        lambda m, x: m.b(m.shift + m.scale * m.a(x) + m.rows),
+        a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1), scale=nn.Parameter(torch.randn(4, 1, 1)),
+        shift=nn.Parameter(torch.randn(1, 4, 1, 1)), rows=nn.Parameter(torch.randn(8, 1)),
+    )  # fmt: skip
+    assert groups_of(model)["a"] == {"a.weight[0]", "a.bias[0]", "scale[0]", "shift[1]", "b.weight[1]"}
+
+
+def test_a_parameter_of_two_dimensions_protects_what_it_meets():
+    model = Fn(
+        lambda m, x: m.b(m.a(x) + m.map),
+        a=nn.Conv2d(3, 4, 1),
+        b=nn.Conv2d(4, 2, 1),
+        map=nn.Parameter(torch.randn(4, 8, 1)),
+    )
+    assert reasons_of(model)["a"] == "aten.add with a parameter of several dimensions"
+
+
+def test_an_outer_product_protects_one_side_and_mixes():
+    model = Fn(
+        lambda m, x: m.c((m.a(x)[:, :, None] * m.b(x)[:, None, :]).sum(2)),
+        a=nn.Linear(3, 4), b=nn.Linear(3, 5), c=nn.Linear(4, 2),
+    )  # fmt: skip
+    structure = trace(model, torch.randn(2, 3))
+    assert "b" not in axes_of(model, torch.randn(2, 3))
+    assert structure.mixed
+
+
+def test_flatten_makes_blocks_and_feature_units():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 4, 2))
+    structure = trace(model, image(size=2))
+    assert [(a.name, a.size, a.kind) for a in structure.axes] == [("0", 4, "width"), ("2.in", 16, "features")]
+    reader = next(m for m in structure.axis("0").members if m.role == "consumer")
+    assert reader.units.tolist() == [u for u in range(4) for _ in range(4)]
+
+
+def test_channels_last_flatten_interleaves():
+    model = Fn(lambda m, x: m.b(m.a(x).permute(0, 2, 3, 1).flatten(1)), a=nn.Conv2d(3, 4, 1), b=nn.Linear(16, 2))
+    reader = next(m for m in trace(model, image(size=2)).axis("a").members if m.role == "consumer")
+    assert reader.units.tolist() == list(range(4)) * 4
+
+
+def test_unbatched_maps_are_pooled():
+    model = Fn(
+        lambda m, x: m.b(F.max_pool2d(m.a(x), 2)).mean((1, 2)), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1)
+    )  # fmt: skip
+    assert axes_of(model, image()[0]) == {"a": 4}

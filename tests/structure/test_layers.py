@@ -1,0 +1,210 @@
+"""Layers with parameters: what a unit is made of."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrizations
+
+from gasl.structure.trace import trace
+from structure.nets import Fn, axes_of, groups_of, image, reasons_of
+
+
+def head(width):
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 2)]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_convolution(bias, padding):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=padding, bias=bias), nn.ReLU(), nn.Conv2d(4, 5, 3), *head(5))
+    biases = ({"0.bias[0]"}, {"2.bias[0]"}) if bias else (set(), {"2.bias[0]"})
+    assert groups_of(model) == {
+        "0": {"0.weight[0]", "2.weight[1]"} | biases[0],
+        "2": {"2.weight[0]", "5.weight[1]"} | biases[1],
+    }
+    first, second = trace(model, image()).affines[:2]
+    assert (first.padded, second.padded) == (padding == 1, False)
+    assert (first.conv, first.module, first.bias) == (True, "0", "0.bias" if bias else None)
+
+
+@pytest.mark.parametrize(("conv", "shape"), [(nn.Conv1d, (2, 3, 9)), (nn.Conv3d, (2, 3, 5, 5, 5))])
+def test_convolutions_of_one_and_three_dimensions(conv, shape):
+    model = nn.Sequential(conv(3, 4, 3, padding="same"), nn.ReLU(), conv(4, 2, 3))
+    assert axes_of(model, torch.randn(shape)) == {"0": 4}
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 5, 3), (2, 5, 6, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_layers_on_two_and_more_dimensions(shape, bias):
+    model = nn.Sequential(nn.Linear(3, 4, bias=bias), nn.ReLU(), nn.Linear(4, 2, bias=bias))
+    members = groups_of(model, torch.randn(shape))["0"]
+    assert members == {"0.weight[0]", "2.weight[1]"} | ({"0.bias[0]"} if bias else set())
+
+
+def test_linear_on_what_is_not_contiguous_adds_its_bias_afterwards():
+    model = Fn(
+        lambda m, x: m.b(torch.relu(m.a(x.transpose(1, 2))).transpose(1, 2).transpose(1, 2)),
+        a=nn.Linear(5, 4),
+        b=nn.Linear(4, 2),
+    )
+    assert groups_of(model, torch.randn(2, 5, 3))["a"] == {"a.weight[0]", "a.bias[0]", "b.weight[1]"}
+
+
+def test_batch_norm_belongs_to_the_unit():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), *head(4))
+    tensors = {f"1.{name}[0]" for name in ("weight", "bias", "running_mean", "running_var")}
+    assert groups_of(model)["0"] == {"0.weight[0]", "0.bias[0]", "5.weight[1]"} | tensors
+    axis = trace(model, image()).axis("0")
+    assert axis.normed
+    assert [m.role for m in axis.members] == ["producer", "bias", "norm", "norm", "statistic", "statistic", "consumer"]
+    assert trace(model, image()).affines[0].gammas == ["1.weight"]
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}])
+def test_batch_norm_without_scale_or_statistics(options):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, **options), nn.ReLU(), *head(4))
+    assert axes_of(model) == {"0": 4}
+
+
+def test_a_norm_scale_gates_only_what_it_alone_reads():
+    block = {"conv": nn.Conv2d(3, 4, 1), "bn": nn.BatchNorm2d(4), "fc": nn.Conv2d(4, 2, 1)}
+    plain = Fn(lambda m, x: m.fc(m.bn(m.conv(x))), **block)
+    around = Fn(lambda m, x: m.fc(m.bn(y := m.conv(x)) + y), **block)
+    returned = Fn(lambda m, x: (m.fc(m.bn(y := m.conv(x))), y), **block)
+    assert trace(plain, image()).affines[0].gammas == ["bn.weight"]
+    assert trace(around, image()).affines[0].gammas == []
+    assert trace(returned, image()).affines[0].gammas == []
+
+
+def test_batch_norm_in_front_of_everything_is_not_a_unit():
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.ReLU(), *head(4))
+    assert groups_of(model) == {"1": {"1.weight[0]", "1.bias[0]", "5.weight[1]"}}
+
+
+def test_batch_norm_after_concat_ties_slices_of_its_tensors():
+    model = Fn(
+        lambda m, x: m.c(torch.relu(m.bn(torch.cat([m.a(x), m.b(x)], 1)))),
+        a=nn.Conv2d(3, 2, 1), b=nn.Conv2d(3, 5, 1), bn=nn.BatchNorm2d(7), c=nn.Conv2d(7, 2, 1),
+    )  # fmt: skip
+    assert axes_of(model) == {"a": 2, "b": 5}
+    scale = next(m for m in trace(model, image()).axis("b").members if m.tensor == "bn.weight")
+    assert scale.units.tolist() == [-1, -1, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("norm", "reason"),
+    [(nn.GroupNorm(2, 4), "aten.native_group_norm"), (nn.LayerNorm([4, 6, 6]), "aten.native_layer_norm")],
+)
+def test_norms_over_the_width_protect_it(norm, reason):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), norm, *head(4))
+    assert reasons_of(model)["0"].startswith(reason)
+    assert "see a zero unit" in reasons_of(model)["0"]
+
+
+def test_instance_norm_without_parameters_keeps_units_apart_whatever_the_batch():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(), *head(4))
+    assert axes_of(model, image(1)) == axes_of(model, image(3)) == {"0": 4}
+    affine = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(), *head(4))
+    assert axes_of(affine, image(1)) == axes_of(affine, image(3)) == {}
+
+
+def test_prelu_belongs_to_the_unit_if_it_has_one_slope_each():
+    for slopes, extra in ((4, {"1.weight[0]"}), (1, set())):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(slopes), *head(4))
+        assert groups_of(model)["0"] == {"0.weight[0]", "0.bias[0]", "4.weight[1]"} | extra
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.Conv2d(4, 4, 3, groups=4), "convolution in 4 groups"),
+        (nn.Conv2d(4, 6, 3, groups=2), "convolution in 2 groups"),
+        (nn.ConvTranspose2d(4, 6, 3), "transposed convolution"),
+    ],
+)
+def test_convolutions_without_a_rule_protect_what_enters_and_say_so(layer, words):
+    width = layer.out_channels
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), layer, nn.Conv2d(width, 3, 1), *head(3))
+    assert words in reasons_of(model)["0"]
+    assert axes_of(model) == {"2": 3}
+
+
+def test_parametrized_weights_are_protected():
+    for wrap in (parametrizations.weight_norm, parametrizations.spectral_norm, parametrizations.orthogonal):
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), wrap(nn.Linear(4, 5)), nn.ReLU(), nn.Linear(5, 2))
+        assert axes_of(model, torch.randn(2, 3)) == {}
+        assert "no rule" in reasons_of(model, torch.randn(2, 3))["0"]
+
+
+def test_computed_weights_and_biases_are_protected():
+    x = torch.randn(2, 3)
+    layers = {"a": nn.Linear(3, 4), "b": nn.Linear(4, 5), "c": nn.Linear(5, 2)}
+    masked = Fn(lambda m, x: m.c(F.linear(m.a(x), m.b.weight * 2, m.b.bias)), **layers)
+    assert axes_of(masked, x) == {}
+    biased = Fn(lambda m, x: m.c(F.linear(m.a(x), m.b.weight, m.b.bias.exp())), **layers)
+    assert axes_of(biased, x) == {"a": 4}
+    assert reasons_of(biased, x)["b"] == "its bias is computed"
+    made = Fn(lambda m, x: m.c(torch.addmm(m.a(x)[:, :1], m.a(x), m.b.weight.t())), **layers)
+    assert axes_of(made, x) == {}
+
+
+def test_raw_parameters_make_layers_too():
+    model = Fn(
+        lambda m, x: torch.relu(x @ m.w.t() + m.b) @ m.v.t(),
+        w=nn.Parameter(torch.randn(4, 3)), b=nn.Parameter(torch.randn(4)), v=nn.Parameter(torch.randn(2, 4)),
+    )  # fmt: skip
+    assert groups_of(model, torch.randn(2, 3)) == {"w": {"w[0]", "b[0]", "v[1]"}}
+    assert [a.module for a in trace(model, torch.randn(2, 3)).affines] == [None, None]
+
+
+def test_an_untransposed_product_is_protected():
+    model = Fn(lambda m, x: m.a(x) @ m.w, a=nn.Linear(3, 4), w=nn.Parameter(torch.randn(4, 5)))
+    assert reasons_of(model, torch.randn(2, 3)) == {"a": "no rule for aten.mm"}
+
+
+def test_one_layer_called_twice_ties_both_calls():
+    model = Fn(
+        lambda m, x: m.c(torch.relu(m.b(torch.relu(m.b(m.a(x)))))),
+        a=nn.Linear(3, 4),
+        b=nn.Linear(4, 4),
+        c=nn.Linear(4, 2),
+    )
+    structure = trace(model, torch.randn(2, 3))
+    assert groups_of(model, torch.randn(2, 3)) == {
+        "a": {"a.weight[0]", "a.bias[0]", "b.weight[0]", "b.weight[1]", "b.bias[0]", "c.weight[1]"}
+    }
+    assert [a.sole for a in structure.affines] == [True, False, False, True]
+
+
+def test_tied_weights_of_two_layers_that_read_different_things():
+    model = Fn(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(3, 3, bias=False), b=nn.Linear(3, 3))
+    model.b.weight = model.a.weight
+    assert axes_of(model, torch.randn(2, 3)) == {}
+    deep = Fn(
+        lambda m, x: m.d(torch.relu(m.b(torch.relu(m.a(m.first(x)))))),
+        first=nn.Linear(5, 3),
+        a=nn.Linear(3, 3),
+        b=nn.Linear(3, 3),
+        d=nn.Linear(3, 2),
+    )
+    deep.b.weight = deep.a.weight
+    structure = trace(deep, torch.randn(2, 5))
+    assert [a.name for a in structure.axes if a.kind == "width"] == ["first"]
+    assert [a.module for a in structure.affines] == ["first", None, None, "d"]
+    assert not any(a.sole for a in structure.affines[1:3])
+
+
+def test_a_bias_that_serves_twice_is_not_sole():
+    model = Fn(lambda m, x: m.c(m.b(m.a(x))), a=nn.Linear(3, 4), b=nn.Linear(4, 4), c=nn.Linear(4, 2))
+    model.b.bias = model.a.bias
+    assert [a.sole for a in trace(model, torch.randn(2, 3)).affines] == [False, False, True]
+
+
+def test_a_subclass_with_its_own_forward_is_no_plain_layer():
+    class Halved(nn.Linear):
+        def forward(self, input):  # noqa: A002
+            return F.linear(input, self.weight, self.bias) * 0.5
+
+    model = nn.Sequential(nn.Linear(3, 4), Halved(4, 5), nn.Linear(5, 2))
+    assert [a.module for a in trace(model, torch.randn(2, 3)).affines] == ["0", None, "2"]
