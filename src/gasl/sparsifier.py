@@ -1,26 +1,27 @@
 """``gasl.Sparsifier``: one method on one network, driven from the user's own training loop."""
 
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from gasl.errors import InputError, unknown_name
-from gasl.methods.base import Method, State
-from gasl.methods.penalty import Penalty
+from gasl.errors import InputError
+from gasl.methods.base import Method, State, check_number
+from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.shrink import AxisSparsity, Removal, shrink, sparsity
-from gasl.structure.axes import Axis, Structure
-from gasl.structure.groups import UnitGroups, WeightGroups, group_members
-from gasl.structure.trace import ExampleInputs, plain, trace
+from gasl.structure.groups import UnitGroups, WeightGroups, versions
+from gasl.structure.optimizers import learning_rates
+from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
+from gasl.structure.trace import ExampleInputs, trace
+from gasl.structure.wrappers import unwrapped
 
 __all__ = ["Sparsifier"]
-
-CALIBRATION = 0.2  # share of the penalty in the first loss when no strength is given (PruneTrain's rule and value)
 
 
 class Sparsifier:
@@ -32,16 +33,17 @@ class Sparsifier:
         optimizer.zero_grad(); loss.backward(); optimizer.step()
         sparsifier.step(optimizer)
 
-    Instead of the last line, ``sparsifier.attach(optimizer)`` once lets the optimizer's own hooks do it; this is
-    right where steps can be skipped (``GradScaler``) or are taken by a trainer. The network is changed only by
-    setting weights; everything that lives during training is in :meth:`state_dict`.
+    Instead of the last line, ``sparsifier.attach(optimizer)`` once lets the optimizer's own hooks do it, as where a
+    trainer takes the steps. The network is changed only by setting weights; everything that lives during training is
+    in :meth:`state_dict`. An axis of which any weight that would be set is frozen (``requires_grad=False``) is not
+    penalised; so freeze layers, load weights and move the network before.
 
     Args:
         model: The network; a ``torch.compile`` or DDP wrapper is looked through.
         method: What to do, e.g. ``gasl.GASL(strength=0.3)``.
         example_inputs: What :func:`gasl.trace` takes.
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
-        min_units: Units that stay in each axis at least: one number, or one by axis name (others 1).
+        min_units: Units that the method leaves alive in each axis at least: one number, or one by axis name (others 1).
         seed: Seed of the method's own random numbers; the same on every rank.
 
     Raises:
@@ -71,47 +73,25 @@ class Sparsifier:
         min_units: int | Mapping[str, int] = 1,
         seed: int = 0,
     ) -> None:
-        model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-        self.model = plain(model)
+        self.model = unwrapped(model)
         self.method = method
         self.structure = trace(self.model, example_inputs)
         self.removal: Removal | None = None
         self._example_inputs = example_inputs
-        self._protect = _matching(protect, self.structure, self.model)
-        self.groups = self._group(_floors(min_units, self.structure))
-        strength = float("nan") if method.strength is None else method.strength
+        self._protect = protected_axes(protect, self.structure, self.model)
+        floors = unit_floors(min_units, self.structure)
+        self.groups: UnitGroups | WeightGroups = (
+            weight_groups(self.model, self.structure, protect)
+            if method.granularity == "weight"
+            else unit_groups(self.model, self.structure, method.scope, method.linear, self._protect, floors)
+        )
+        strength = math.nan if method.strength is None else method.strength
         self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
-        self._ready = False
         self._frozen: list[Tensor] | None = None
-        self._pending: dict[int, bool] = {}
-        self._attached: set[int] = set()
+        self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
+        self._outstanding: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()  # stepped, and not yet acted on
+        self._attached: WeakSet[Optimizer] = WeakSet()
         self._handles: list[RemovableHandle] = []
-
-    def _group(self, floors: dict[str, int]) -> UnitGroups | WeightGroups:
-        parameters = dict(self.model.named_parameters())
-        trainable = {name: p for name, p in parameters.items() if p.requires_grad}
-        if self.method.granularity == "weight":
-            shielded = {m.tensor for axis in self.structure.axes if axis.name in self._protect for m in axis.members}
-            weights = {a.weight: trainable[a.weight] for a in self.structure.affines if a.weight in trainable}
-            return WeightGroups({name: p for name, p in weights.items() if name not in shielded})
-        axes = [axis for axis in self.structure.axes if axis.name not in self._protect and self._free(axis, trainable)]
-        if not axes:
-            why = [f"{p.name}: {p.reason}" for p in self.structure.protected]
-            why += [f"{axis.name}: protected or frozen" for axis in self.structure.axes]
-            raise InputError(f"there is nothing to make sparse in this network ({'; '.join(why) or 'no layer ran'})")
-        silenced = frozenset(axis.name for axis in axes if axis.normed or self._padded(axis))
-        scope, linear = self.method.scope, self.method.linear
-        return UnitGroups(parameters, axes, scope, linear, [floors[axis.name] for axis in axes], silenced)
-
-    def _free(self, axis: Axis, trainable: Mapping[str, Tensor]) -> bool:
-        members = group_members(axis, self.method.scope, self.method.linear)
-        return bool(members) and all(m.tensor in trainable for m in members)
-
-    def _padded(self, axis: Axis) -> bool:
-        read = {m.tensor for m in axis.members if m.role == "consumer"}
-        return any(affine.padded for affine in self.structure.affines if affine.weight in read)
-
-    # -- the loop ------------------------------------------------------------------------------------------------
 
     @property
     def strength(self) -> float:
@@ -120,8 +100,7 @@ class Sparsifier:
 
     @strength.setter
     def strength(self, value: float) -> None:
-        if not value >= 0:
-            raise InputError(f"strength must be >= 0, got {value}")
+        check_number("strength", value)
         self.state.strength = float(value)
 
     def param_groups(self) -> list[dict[str, Any]]:
@@ -145,67 +124,65 @@ class Sparsifier:
         return self.groups.zero() if self._frozen is not None else self.method.penalty(self.groups, self.state)
 
     def step(self, optimizer: Optimizer) -> None:
-        """Act after an optimizer's step: once per step that was really taken, however often it is called."""
-        key = id(optimizer)
-        if key in self._attached:
-            return
-        if key not in self._pending:
-            self._watch(optimizer, lambda: self._pending.__setitem__(key, True))
-        elif not self._pending[key]:
-            return
-        self._pending[key] = False
-        self._apply(optimizer)
+        """Act after an optimizer's step: once per step that was really taken, however often it is called.
+
+        Rates are read at the weights before the step: in :meth:`penalty` or, from the second step on, in a hook that
+        this leaves with the optimizer. A loop that never calls :meth:`penalty` should :meth:`attach` instead.
+
+        Args:
+            optimizer: The optimizer that holds every weight that is made sparse.
+
+        Raises:
+            InputError: If a weight is in none of its parameter groups.
+        """
+        if optimizer in self._outstanding:
+            taken = self._outstanding[optimizer]
+        else:
+            taken = self._prepared != versions(self.groups.tensors)
+            self._watch(optimizer)
+        self._outstanding[optimizer] = False
+        if taken:
+            self._apply(optimizer)
 
     def attach(self, optimizer: Optimizer) -> None:
-        """Let the optimizer's own step hooks call :meth:`step`; once per optimizer."""
-        if id(optimizer) not in self._attached:
-            self._attached.add(id(optimizer))
-            self._watch(optimizer, lambda: self._apply(optimizer))
+        """Let the optimizer's own step hooks call :meth:`step`."""
+        self._attached.add(optimizer)
+        self._watch(optimizer)
 
-    def _watch(self, optimizer: Optimizer, after: Callable[[], None]) -> None:
-        self._handles.append(optimizer.register_step_pre_hook(lambda *_: self._prepare(None)))
-        self._handles.append(optimizer.register_step_post_hook(lambda *_: after()))
+    def _watch(self, optimizer: Optimizer) -> None:
+        def before(*_: object) -> None:
+            self._outstanding[optimizer] = False
+            self._prepare(None)
+
+        def after(*_: object) -> None:
+            self._outstanding[optimizer] = True
+            if optimizer in self._attached:
+                self.step(optimizer)
+
+        if optimizer not in self._outstanding:
+            self._outstanding[optimizer] = False
+            self._handles += [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
 
     def _prepare(self, loss: Tensor | None) -> None:
-        if self.state.strength != self.state.strength:  # NaN: not calibrated
-            self._calibrate(loss)
-        if not self._ready and self._frozen is None:
+        if self._frozen is not None or any(self._outstanding.values()):
+            return
+        if math.isnan(self.state.strength):
+            with torch.no_grad():
+                self.strength = calibrated_strength(self.method, self.groups.norms(), loss)
+        current = versions(self.groups.tensors)
+        if self._prepared != current:
             self.method.before_step(self.groups, self.state)
-            self._ready = True
-
-    @torch.no_grad()
-    def _calibrate(self, loss: Tensor | None) -> None:
-        if loss is None:
-            raise InputError("the method has no strength: give it one, or call penalty(loss) with the task loss")
-        if not isinstance(self.method, Penalty):
-            raise InputError(f"{type(self.method).__name__} needs a strength: there is no penalty to calibrate")
-        theta = float(self.method.sparsity(self.groups.norms()))
-        self.strength = CALIBRATION * float(loss) / ((1 - CALIBRATION) * theta) if theta > 0 else 0.0
+            self._prepared = current
 
     def _apply(self, optimizer: Optimizer) -> None:
         if self._frozen is not None:
             self.groups.clear_(self._frozen)
         else:
-            self._prepare(None)
-            self.method.after_step(self.groups, self.state, self._rates(optimizer))
-        self._ready = False
+            if self._prepared is None:
+                self._prepare(None)
+            self.method.after_step(self.groups, self.state, learning_rates(optimizer, self.groups.tensors))
+        self._prepared = None
         self.state.step += 1
-
-    def _rates(self, optimizer: Optimizer) -> Callable[[Tensor], float]:
-        lrs = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
-        names = {id(p): name for name, p in self.model.named_parameters()}
-
-        def lr(tensor: Tensor) -> float:
-            if id(tensor) not in lrs:
-                raise InputError(
-                    f"parameter {names.get(id(tensor))!r} is made sparse but is in no param group of this optimizer; "
-                    "build the optimizer from sparsifier.param_groups(), or protect its axis"
-                )
-            return lrs[id(tensor)]
-
-        return lr
-
-    # -- what has come of it -------------------------------------------------------------------------------------
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
@@ -215,9 +192,8 @@ class Sparsifier:
 
     def freeze(self) -> None:
         """From now on what is dead stays exactly zero, and nothing is penalised: fine-tuning of what is left."""
-        with torch.no_grad():
-            self._frozen = [norms == 0 for norms in self.groups.norms()]
-        self._ready = False
+        self._frozen = self.groups.dead()
+        self._prepared = None
 
     def finish(self) -> nn.Module:
         """Remove what died. The network itself is not touched.
@@ -238,58 +214,40 @@ class Sparsifier:
             handle.remove()
         self._handles.clear()
         self._attached.clear()
-        self._pending.clear()
+        self._outstanding.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that lives: strength, step count, generator, random factors, frozen units."""
+        """Everything that lives: strength, step count, generator, random factors, rates, norms, frozen units."""
         return {
             "axes": list(self.groups.names),
             "strength": self.state.strength,
             "step": self.state.step,
             "generator": self.state.generator.get_state(),
-            "beta": None if self.state.beta is None else [b.clone() for b in self.state.beta],
-            "rates": None if self.state.rates is None else [r.clone() for r in self.state.rates],
-            "ready": self._ready,
-            "frozen": None if self._frozen is None else [f.clone() for f in self._frozen],
+            "beta": _copies(self.state.beta),
+            "rates": _copies(self.state.rates),
+            "norms": _copies(self.groups.known),
+            "ready": self._prepared is not None,
+            "frozen": _copies(self._frozen),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken.
+        """Go on where :meth:`state_dict` was taken, with the weights of that moment (loaded before or after).
 
         Raises:
-            InputError: If the state belongs to other axes.
+            InputError: If the state belongs to other axes, or is not one of a sparsifier.
         """
+        if missing := self.state_dict().keys() - state.keys():
+            raise InputError(f"this is no state of a sparsifier: it lacks {', '.join(sorted(missing))}")
         if list(state["axes"]) != list(self.groups.names):
             raise InputError(f"this state is of axes {list(state['axes'])}, the network has {list(self.groups.names)}")
+        device = self.groups.zero().device
         self.state.strength, self.state.step = float(state["strength"]), int(state["step"])
         self.state.generator.set_state(state["generator"].cpu())
-        self.state.beta, self.state.rates = state["beta"], state["rates"]
-        self._ready, self._frozen = bool(state["ready"]), state["frozen"]
+        self.state.beta, self.state.rates = _copies(state["beta"], device), _copies(state["rates"], device)
+        self.groups.known = _copies(state["norms"], device)
+        self._frozen = _copies(state["frozen"], device)
+        self._prepared = versions(self.groups.tensors) if state["ready"] else None
 
 
-def _matching(protect: Sequence[str], structure: Structure, model: nn.Module) -> frozenset[str]:
-    if isinstance(protect, str):
-        raise InputError(f"protect takes a list of names, got the string {protect!r}; write protect=[{protect!r}]")
-    axes = [axis.name for axis in structure.axes]
-    known = {*axes, *(p.name for p in structure.protected), *(name for name, _ in model.named_modules() if name)}
-    chosen: set[str] = set()
-    for pattern in protect:
-        hits = {name for name in axes if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
-        if not hits and not any(fnmatchcase(name, pattern) for name in known):
-            raise unknown_name("axis or module", pattern, known)
-        chosen |= hits
-    return frozenset(chosen)
-
-
-def _floors(min_units: int | Mapping[str, int], structure: Structure) -> dict[str, int]:
-    sizes = {axis.name: axis.size for axis in structure.axes}
-    given = dict(min_units) if isinstance(min_units, Mapping) else {}
-    for name, count in given.items():
-        if name not in sizes:
-            raise unknown_name("axis", name, sizes)
-        if not 1 <= count <= sizes[name]:
-            raise InputError(f"min_units of {name!r} must lie in 1..{sizes[name]}, got {count}")
-    if not isinstance(min_units, Mapping) and min_units < 1:
-        raise InputError(f"min_units must be at least 1, got {min_units}; an axis without units cannot run")
-    default = 1 if isinstance(min_units, Mapping) else min_units
-    return {name: given.get(name, min(default, size)) for name, size in sizes.items()}
+def _copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None) -> list[Tensor] | None:
+    return None if tensors is None else [tensor.detach().clone().to(device or tensor.device) for tensor in tensors]

@@ -1,78 +1,44 @@
 """The weights that each unit owns: their norms, and the multiplication that shrinks them.
 
-A unit's group is a set of slices of tensors (:class:`~gasl.structure.axes.Member`). ``filter`` takes the unit's own
-filter, and for a unit that only linear layers produce its outgoing weights; ``coupled`` takes everything that is
-removed with it.
+A weight between two units may lie in the groups of both; see :mod:`gasl.structure.membership`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
 
 from gasl.errors import InputError
-from gasl.maths.norms import Orientation, group_norms
+from gasl.maths.norms import Orientation
 from gasl.maths.proximal import shrink_factors
-from gasl.structure.axes import Axis, Member
+from gasl.maths.slices import joint_factors, root, scale_slices_, square_sums
+from gasl.structure.axes import Axis
+from gasl.structure.floors import Floors
+from gasl.structure.membership import Slice, Units, group_followers, group_members
 
-__all__ = ["UnitGroups", "WeightGroups", "group_members"]
+__all__ = ["UnitGroups", "WeightGroups", "versions"]
 
 
-def group_members(axis: Axis, scope: str, linear: Orientation) -> tuple[Member, ...]:
-    """The members over which the norm of an axis' units is taken.
+def versions(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
+    """Where each tensor lies and how often it was changed in place: equal as long as nobody wrote to any.
 
     Args:
-        axis: The axis.
-        scope: ``filter`` or ``coupled``.
-        linear: For units that only linear layers produce: ``in`` takes the outgoing weights, ``out`` the neuron's row.
+        tensors: The tensors.
 
     Returns:
-        The members; empty where the axis has no group of that kind (single input features with ``out``).
+        Something to compare. What is written through ``.data`` or by a foreign kernel is not seen.
+
+    Example:
+        >>> weight = torch.zeros(2)
+        >>> before = versions({"w": weight})
+        >>> _ = weight.add_(1)
+        >>> versions({"w": weight}) == before
+        False
     """
-    members = tuple(m for m in axis.members if m.role != "statistic")
-    producers = tuple(m for m in members if m.role == "producer")
-    consumers = tuple(m for m in members if m.role == "consumer")
-    if axis.kind == "features":
-        return consumers if linear == "in" else ()
-    if scope == "coupled":
-        return members
-    if linear == "out" or not consumers or any(m.conv for m in producers):
-        return producers
-    return consumers
-
-
-class _Slices:
-    """One member of one axis: per-unit norms, and multiplication by one factor a unit."""
-
-    def __init__(self, member: Member, size: int) -> None:
-        self.name, self.dim, self.size = member.tensor, member.dim, size
-        self.plain = member.units.numel() == size and bool((member.units == torch.arange(size)).all())
-        self.units = member.units
-        self.owned = member.units >= 0
-
-    def norms(self, tensor: Tensor) -> Tensor:
-        """Norm of each unit's slice, shape ``(size,)``."""
-        each = group_norms(tensor, self.dim)
-        if self.plain:
-            return each
-        units = self.units.to(tensor.device)
-        owned = self.owned.to(tensor.device)
-        return _root(each.new_zeros(self.size).index_add(0, units[owned], each[owned].square()))
-
-    def scale_(self, tensor: Tensor, factors: Tensor) -> None:
-        """Multiply each unit's slice with its factor; slices without a unit stay."""
-        if not self.plain:
-            units = self.units.to(tensor.device)
-            factors = torch.where(
-                self.owned.to(tensor.device), factors[units.clamp(min=0)], torch.ones_like(factors[:1])
-            )
-        tensor.mul_(factors.reshape([-1 if d == self.dim else 1 for d in range(tensor.ndim)]))
-
-
-def _root(squares: Tensor) -> Tensor:
-    """Square root with zero gradient at zero."""
-    positive = squares > 0
-    return torch.where(positive, torch.where(positive, squares, 1.0).sqrt(), 0.0)
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors.values())
 
 
 class UnitGroups:
@@ -106,18 +72,20 @@ class UnitGroups:
         min_units: Sequence[int] | None = None,
         silenced: frozenset[str] = frozenset(),
     ) -> None:
-        grouped = [(axis, members) for axis in axes if (members := group_members(axis, scope, linear))]
         floors = dict(zip((axis.name for axis in axes), min_units or [0] * len(axes), strict=True))
-        self._tensors = tensors
-        self.axes = tuple(axis for axis, _ in grouped)
-        self._slices = [[_Slices(m, axis.size) for m in members] for axis, members in grouped]
-        self._floors = [min(floors[axis.name], axis.size) for axis in self.axes]
+        self.axes = tuple(axis for axis in axes if group_members(axis, scope, linear))
+        self._floors = Floors([axis.size for axis in self.axes], [floors[axis.name] for axis in self.axes])
+        self._members = [[Units(m, a.size) for m in group_members(a, scope, linear)] for a in self.axes]
         self._followers = [
-            [_Slices(m, axis.size) for m in axis.members if m.role in ("bias", "norm") and m not in members]
-            if axis.name in silenced
-            else []
-            for axis, members in grouped
+            [Units(m, a.size) for m in group_followers(a, scope, linear)] if a.name in silenced else []
+            for a in self.axes
         ]
+        self._dims: dict[str, list[int]] = defaultdict(list)  # of each tensor the dimensions along which it is read
+        for name, dim in dict.fromkeys(units.place for members in self._members for units in members):
+            self._dims[name].append(dim)
+        self.tensors = {name: tensors[name] for name in self._dims}
+        self._silent = {units.place[0]: tensors[units.place[0]] for follow in self._followers for units in follow}
+        self._known: tuple[tuple[tuple[int, int], ...] | None, list[Tensor]] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,45 +94,96 @@ class UnitGroups:
 
     def parameters(self) -> list[list[str]]:
         """For each axis the names of the tensors that its groups are made of."""
-        return [[s.name for s in slices] for slices in self._slices]
+        return [[units.place[0] for units in members] for members in self._members]
 
     def zero(self) -> Tensor:
         """A 0-dim zero where the norms live."""
-        return self._tensors[self._slices[0][0].name].new_zeros(())
+        return next(iter(self.tensors.values())).new_zeros(())
 
     def norms(self) -> list[Tensor]:
         """One ``(M,)`` tensor of norms an axis."""
-        return [self._axis_norms(slices) for slices in self._slices]
+        if not torch.is_grad_enabled() and (known := self.known) is not None:
+            return known
+        return self._norms(self._square_sums())
 
-    def _axis_norms(self, slices: Sequence[_Slices]) -> Tensor:
-        each = [s.norms(self._tensors[s.name]) for s in slices]
-        return each[0] if len(each) == 1 else torch.linalg.vector_norm(torch.stack(each), dim=0)
+    @property
+    def known(self) -> list[Tensor] | None:
+        """The norms that :meth:`shrink_` left, without reading a weight again; None once a weight was written to.
+
+        They follow from the norms before it and the factors, and so differ from :meth:`norms` in the last bits. Set
+        them to go on to the bit where a run was interrupted: the weights then at hand are taken to be theirs.
+        """
+        if self._known is None:
+            return None
+        at, norms = self._known
+        now = versions(self.tensors)
+        if at is None:
+            self._known = now, norms
+        return list(norms) if at is None or at == now else None
+
+    @known.setter
+    def known(self, norms: list[Tensor] | None) -> None:
+        self._known = None if norms is None else (None, norms)
+
+    @torch.no_grad()
+    def dead(self) -> list[Tensor]:
+        """One bool tensor an axis: which groups have a norm of 0, read from the weights."""
+        return [norms == 0 for norms in self._norms(self._square_sums())]
 
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
-        """W <- w * max(0, 1 - lr(w) * r_j / n_j) for every member tensor w of group j."""
-        for slices, followers, rate, floor in zip(self._slices, self._followers, rates, self._floors, strict=True):
-            norms = self._axis_norms(slices)
-            alive = norms > 0
-            if floor:
-                spared = norms >= norms.topk(floor).values[-1]
-                rate = torch.where(alive.sum() <= floor, torch.zeros_like(rate), rate)
-            for s in slices:
-                tensor = self._tensors[s.name]
-                factors = shrink_factors(norms, rate, lr(tensor))
-                if floor:
-                    factors = torch.where(spared & alive & (factors == 0), torch.ones_like(factors), factors)
-                s.scale_(tensor, factors)
-                alive = alive & (factors > 0)
-            for s in followers:
-                s.scale_(self._tensors[s.name], alive.to(norms.dtype))
+        """W <- w * max(0, 1 - lr(w) * r_j / n_j) for every member tensor w of group j, of all groups at once.
+
+        All norms are those of the weights as they come in. A weight in several groups is treated as
+        :func:`~gasl.maths.slices.scale_slices_` says.
+        """
+        steps = {name: lr(tensor) for name, tensor in self.tensors.items()}
+        sums = self._square_sums()
+        norms = self._norms(sums)
+        by_step = {step: self._floors.factors(norms, rates, step) for step in set(steps.values())}
+        factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        for axis, (members, followers) in enumerate(zip(self._members, self._followers, strict=True)):
+            for units in members:
+                name, dim = units.place
+                factors[name].append((dim, units.spread(by_step[steps[name]][axis])))
+            if followers:
+                largest = [by_step[step][axis] for step in {steps[units.place[0]] for units in members}]
+                alive = (reduce(torch.maximum, largest) > 0).to(norms[axis].dtype)
+                for units in followers:
+                    name, dim = units.place
+                    factors[name].append((dim, units.spread(alive)))
+        self._scale_(factors, sums)
 
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor]) -> None:
         """Set the groups of the given units to zero; ``dead`` is one bool tensor an axis."""
-        for slices, followers, gone in zip(self._slices, self._followers, dead, strict=True):
-            for s in [*slices, *followers]:
-                s.scale_(self._tensors[s.name], (~gone).to(self._tensors[s.name].dtype))
+        factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        for members, followers, gone in zip(self._members, self._followers, dead, strict=True):
+            for units in [*members, *followers]:
+                name, dim = units.place
+                factors[name].append((dim, units.spread((~gone).to(self.zero().dtype))))
+        self._scale_(factors, None)
+
+    def _square_sums(self) -> dict[Slice, Tensor]:
+        each = {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
+        return {(name, dim): s for name, dims in self._dims.items() for dim, s in zip(dims, each[name], strict=True)}
+
+    def _norms(self, sums: Mapping[Slice, Tensor]) -> list[Tensor]:
+        return [root(reduce(add, [units.collect(sums[units.place]) for units in members])) for members in self._members]
+
+    def _scale_(self, factors: Mapping[str, list[tuple[int, Tensor]]], before: Mapping[Slice, Tensor] | None) -> None:
+        after: dict[Slice, Tensor] = {}
+        for name, tensor in (self._silent | self.tensors).items():
+            dims = self._dims.get(name, []) if before is not None else []
+            if before is not None and len(dims) == 1 and all(dim == dims[0] for dim, _ in factors[name]):
+                joint = joint_factors([factor for _, factor in factors[name]])
+                scale_slices_(tensor, [(dims[0], joint)])
+                after[name, dims[0]] = before[name, dims[0]] * joint.square()  # no need to read it again
+            else:
+                after.update(
+                    zip([(name, dim) for dim in dims], scale_slices_(tensor, factors[name], dims), strict=True)
+                )
+        self._known = (versions(self.tensors), self._norms(after)) if before is not None else None
 
 
 class WeightGroups:
@@ -181,33 +200,39 @@ class WeightGroups:
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         if not tensors:
             raise InputError("there is no weight to group")
-        self._tensors = dict(tensors)
+        self.tensors = dict(tensors)
+        self.known: list[Tensor] | None = None  # norms cost no more than a copy of them: never kept
 
     @property
     def names(self) -> tuple[str, ...]:
         """Weight names."""
-        return tuple(self._tensors)
+        return tuple(self.tensors)
 
     def parameters(self) -> list[list[str]]:
         """For each axis the names of the tensors that its groups are made of."""
-        return [[name] for name in self._tensors]
+        return [[name] for name in self.tensors]
 
     def zero(self) -> Tensor:
         """A 0-dim zero where the weights live."""
-        return next(iter(self._tensors.values())).new_zeros(())
+        return next(iter(self.tensors.values())).new_zeros(())
 
     def norms(self) -> list[Tensor]:
         """Absolute values, flattened."""
-        return [tensor.flatten().abs() for tensor in self._tensors.values()]
+        return [tensor.flatten().abs() for tensor in self.tensors.values()]
+
+    @torch.no_grad()
+    def dead(self) -> list[Tensor]:
+        """One flat bool tensor a weight: which are 0."""
+        return [tensor.flatten() == 0 for tensor in self.tensors.values()]
 
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
         """W <- w * max(0, 1 - lr(w) * r / |w|)."""
-        for tensor, rate in zip(self._tensors.values(), rates, strict=True):
+        for tensor, rate in zip(self.tensors.values(), rates, strict=True):
             tensor.mul_(shrink_factors(tensor.flatten().abs(), rate, lr(tensor)).reshape(tensor.shape))
 
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor]) -> None:
         """Set the given weights to zero; ``dead`` is one flat bool tensor a weight."""
-        for tensor, gone in zip(self._tensors.values(), dead, strict=True):
+        for tensor, gone in zip(self.tensors.values(), dead, strict=True):
             tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))

@@ -1,0 +1,102 @@
+"""What the closed-form GASL update costs, beside the training step that it belongs to and a plain copy of the weights.
+
+VGG-16 with batch norm, CIFAR form, full width, batch 32, one thread. All contestants take turns in one run, because a
+machine may be busy with other things: in each round each trains one step, and the weights are copied once; ratios are
+taken within a round and their medians printed. A bound that does not hold ends the script with status 1.
+"""
+
+import itertools
+import statistics
+import sys
+import time
+
+import torch
+from torch.nn.functional import cross_entropy
+
+import gasl
+from gasl.models import VGG16
+
+ROUNDS = 15
+BATCH = 32
+BOUNDS = {"filter": (0.02, 1.5), "coupled": (0.04, 3.0)}  # share of the training step, multiple of the copy
+
+
+class Training:
+    """One network in training; the time of the step itself and of what the method adds are taken apart."""
+
+    def __init__(self, scope: str, step: str) -> None:
+        self.name = f"GASL {'update' if step == 'proximal' else 'as a loss term'}, {scope}"
+        self.bounds = BOUNDS[scope] if step == "proximal" else None
+        torch.manual_seed(0)
+        self.model = VGG16()
+        self.images, self.labels = torch.randn(BATCH, 3, 32, 32), torch.randint(10, (BATCH,))
+        method = gasl.GASL(strength=1e-4, scope=scope, step=step)
+        self.sparsifier = gasl.Sparsifier(self.model, method, self.images)
+        self.optimizer = torch.optim.SGD(self.sparsifier.param_groups(), lr=1e-3, momentum=0.9)
+
+    def step(self) -> tuple[float, float]:
+        """Seconds of forward, backward and optimizer, and of the method: its update, or its term's own backward."""
+        method, groups, state = self.sparsifier.method, self.sparsifier.groups, self.sparsifier.state
+        times = [time.perf_counter()]
+        self.optimizer.zero_grad()
+        cross_entropy(self.model(self.images), self.labels).backward()
+        times.append(time.perf_counter())
+        term = method.penalty(groups, state)
+        if term.requires_grad:
+            term.backward()
+        method.before_step(groups, state)
+        times.append(time.perf_counter())
+        self.optimizer.step()
+        times.append(time.perf_counter())
+        method.after_step(groups, state, lambda _: 1e-3)
+        times.append(time.perf_counter())
+        forward, before, step, after = (end - start for start, end in itertools.pairwise(times))
+        return forward + step, before + after
+
+
+def copy_seconds(sources: list[torch.Tensor], targets: list[torch.Tensor]) -> float:
+    """One ``copy_`` for each tensor: what reading and writing every weight once costs."""
+    start = time.perf_counter()
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    """Print the table with its bounds; 1 if one is missed."""
+    torch.set_num_threads(1)
+    contestants = [Training(scope, step) for scope in BOUNDS for step in ("proximal", "loss")]
+    sources = [p.detach() for p in contestants[0].model.parameters()]
+    targets = [p.clone() for p in sources]
+    steps: list[float] = []
+    copies: list[float] = []
+    extra: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    for turn in range(ROUNDS + 2):
+        rounds = [contestant.step() for contestant in contestants]
+        copied = copy_seconds(sources, targets)
+        if turn < 2:  # until memory and caches are in use
+            continue
+        steps.append(statistics.median(step for step, _ in rounds))
+        copies.append(copied)
+        for contestant, (_, seconds) in zip(contestants, rounds, strict=True):
+            extra[contestant.name].append(seconds)
+    weights = sum(p.numel() for p in sources)
+    print(f"VGG-16 with batch norm, {weights:,} weights, batch {BATCH}, {ROUNDS} rounds, 1 thread, CPU")
+    print(f"{'':32}{'ms':>8}{'of the step':>14}{'x the copy':>13}   bounds")
+    missed = False
+    rows = {"training step": steps, "copy of the weights": copies, **extra}
+    bounds = {contestant.name: contestant.bounds for contestant in contestants}
+    for name, seconds in rows.items():
+        share = statistics.median(s / step for s, step in zip(seconds, steps, strict=True))
+        ratio = statistics.median(s / copy for s, copy in zip(seconds, copies, strict=True))
+        verdict = ""
+        if bound := bounds.get(name):
+            held = share <= bound[0] and ratio <= bound[1]
+            missed |= not held
+            verdict = f"   {bound[0]:.0%} and {bound[1]:g}x: {'held' if held else 'MISSED'}"
+        print(f"{name:32}{1e3 * statistics.median(seconds):8.2f}{share:14.2%}{ratio:13.2f}{verdict}")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

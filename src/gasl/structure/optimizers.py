@@ -1,0 +1,45 @@
+"""The step size that an optimizer has for each tensor."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gasl.errors import InputError
+
+__all__ = ["learning_rates"]
+
+
+def learning_rates(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], float]:
+    """A function from a parameter to the learning rate of its param group, as it is now.
+
+    Args:
+        optimizer: The optimizer.
+        tensors: Parameters by name, for the message.
+
+    Returns:
+        The function; it raises InputError for a parameter that is in no group.
+
+    Example:
+        >>> import torch
+        >>> weight, bias = torch.zeros(2), torch.zeros(1)
+        >>> optimizer = torch.optim.SGD([{"params": [weight], "lr": 0.5}], lr=0.1)
+        >>> lr = learning_rates(optimizer, {"w": weight, "b": bias})
+        >>> lr(weight)
+        0.5
+        >>> lr(bias)
+        Traceback (most recent call last):
+        gasl.errors.InputError: parameter 'b' is made sparse but is in no param group of this optimizer; ...
+    """
+    rates = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
+
+    def lr(tensor: Tensor) -> float:
+        if id(tensor) not in rates:
+            name = next(name for name, own in tensors.items() if own is tensor)
+            raise InputError(
+                f"parameter {name!r} is made sparse but is in no param group of this optimizer; "
+                "build the optimizer from sparsifier.param_groups(), or protect its axis"
+            )
+        return rates[id(tensor)]
+
+    return lr
