@@ -45,17 +45,12 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         Linear(in_features=4, out_features=2, bias=True)
     """
     model = plain(model)
-    tensors: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    first: dict[int, str] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
+    own = model.state_dict(keep_vars=True)
+    for name, value in own.items():
         if not isinstance(value, Tensor):
             raise InputError(f"{name!r} is a {type(value).__name__}; only tensors can be saved without pickle")
-        if id(value) in first:
-            aliases[name] = first[id(value)]
-        else:
-            first[id(value)] = name
-            tensors[name] = value.detach().cpu().contiguous().clone()
+    aliases = _aliases(own)
+    tensors = {n: value.detach().cpu().contiguous().clone() for n, value in own.items() if n not in aliases}
     gathers = [name for name, module in model.named_modules() if isinstance(module, GatherLinear)]
     layout = {"aliases": aliases, "gathers": gathers}
     metadata = {"format": _FORMAT, "layout": json.dumps(layout, sort_keys=True)}
@@ -76,7 +71,8 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         The network, in evaluation mode.
 
     Raises:
-        FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class.
+        FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class:
+            names, ties between tensors, numbers of dimensions and kernel sizes must agree.
         InputError: If ``build`` does not make a network.
     """
     tensors, layout = _read(Path(path))
@@ -98,11 +94,30 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
             f"{path} does not fit {type(model).__name__}: {', '.join(missing[:5])} "
             f"{'is' if len(missing) == 1 else 'are'} in only one of them; build must make the class that was saved"
         )
-    if bad := [name for name, value in full.items() if name in own and own[name].ndim != value.ndim]:
-        raise FileError(f"{path} does not fit {type(model).__name__}: {bad[0]!r} has another number of dimensions")
+    for name, value in full.items():
+        if name in own and _kernel(own[name]) != _kernel(value):
+            raise FileError(
+                f"{path} does not fit {type(model).__name__}: {name!r} has shape {tuple(value.shape)} in the file and "
+                f"{tuple(own[name].shape)} in the class; only widths may differ"
+            )
+    if (ties := _aliases(own)) != layout["aliases"]:
+        name = sorted(set(ties.items()) ^ set(layout["aliases"].items()))[0][0]
+        raise FileError(f"{path} does not fit {type(model).__name__}: {name!r} is tied to another in only one of them")
     set_tensors(model, tensors)
     fit_attributes(model)
     return model.to(device).eval()
+
+
+def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """For each name of a tensor that has an earlier one, that one."""
+    first: dict[int, str] = {}
+    names = {name: first.setdefault(id(tensor), name) for name, tensor in tensors.items()}
+    return {name: target for name, target in names.items() if name != target}
+
+
+def _kernel(tensor: Tensor) -> tuple[int, ...]:
+    """What of a shape is no width: the number of dimensions, and all sizes after the second."""
+    return (tensor.ndim, *tensor.shape[2:])
 
 
 def _submodule(model: nn.Module, name: str) -> nn.Module | None:
@@ -122,12 +137,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
+            if metadata.get("format") != _FORMAT or not {"layout", "sha256"} <= metadata.keys():
                 raise FileError(
                     f"{path} was not written by gasl.save (format {metadata.get('format')!r}, wanted {_FORMAT!r})"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise FileError(f"{path} is truncated or not a safetensors file: {error}") from error
     if _digest(tensors, metadata["layout"]) != metadata["sha256"]:
         raise FileError(f"{path} was altered after it was written: its SHA-256 does not match")
