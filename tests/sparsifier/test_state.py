@@ -1,0 +1,133 @@
+"""What lives is in the state, a run goes on from it to the bit, and nothing of the sparsifier stays behind."""
+
+import io
+
+import pytest
+import torch
+
+import gasl
+from gasl.errors import InputError
+from sparsifier.nets import batchnorm, examples, mlp, same, setup, sgd, train, weights
+
+
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+METHODS = [
+    gasl.GASL(strength=0.1, beta="fresh"),
+    gasl.GASL(strength=0.1, beta="fixed", scope="filter"),
+    gasl.GASL(strength=0.1, beta="rank"),
+    gasl.GASL(strength=0.05, beta="fresh", step="loss"),
+    gasl.GroupLasso(strength=0.1),
+    gasl.Attention(strength=0.1, granularity="weight"),
+]
+
+
+@pytest.mark.parametrize("weights_first", [True, False])
+@pytest.mark.parametrize("drawn", [False, True])  # between two steps, and after the penalty of the next was taken
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{type(m).__name__}-{getattr(m, 'beta', '')}-{m.step}")
+@pytest.mark.parametrize("make", [mlp, batchnorm])
+def test_a_run_goes_on_to_the_bit(make, method, drawn, weights_first):
+    model = make()
+    sparsifier = gasl.Sparsifier(model, method, examples(model))
+    optimizer = sgd(sparsifier, momentum=0.9)
+    train(model, sparsifier, optimizer, 5)
+    if drawn:
+        sparsifier.penalty()
+    saved = through_a_file([model.state_dict(), optimizer.state_dict(), sparsifier.state_dict()])
+    train(model, sparsifier, optimizer, 3)
+    again = make()
+    other = gasl.Sparsifier(again, method, examples(again), seed=7)
+    other_optimizer = sgd(other, momentum=0.9)
+    if weights_first:
+        again.load_state_dict(saved[0])
+    other.load_state_dict(saved[2])
+    if not weights_first:
+        again.load_state_dict(saved[0])
+    other_optimizer.load_state_dict(saved[1])
+    assert other.state.step == 5
+    train(again, other, other_optimizer, 3)
+    assert same(weights(model), weights(again))
+
+
+def test_the_state_is_a_copy():
+    model, sparsifier, optimizer = setup(gasl.GASL(strength=0.1, beta="fixed"))
+    train(model, sparsifier, optimizer, 2)
+    state = sparsifier.state_dict()
+    kept = [b.clone() for b in state["beta"]]
+    sparsifier.load_state_dict(state)
+    for b in sparsifier.state.beta:
+        b.zero_()
+    assert same(state["beta"], kept)
+
+
+def test_frozen_units_and_a_missing_strength_are_part_of_the_state():
+    model, sparsifier, optimizer = setup(gasl.GroupLasso(strength=0.5))
+    train(model, sparsifier, optimizer, 60)
+    sparsifier.freeze()
+    again, other, other_optimizer = setup(gasl.GroupLasso(strength=0.5))
+    other.load_state_dict(through_a_file(sparsifier.state_dict()))
+    again.load_state_dict(model.state_dict())
+    train(again, other, other_optimizer, 3)
+    dead = sparsifier.groups.dead()
+    assert any(bool(d.any()) for d in dead)
+    assert same(other.groups.dead(), dead)
+    _, unknown, _ = setup(gasl.GASL())
+    other.load_state_dict(through_a_file(unknown.state_dict()))
+    assert other.strength != other.strength
+
+
+def test_a_state_of_something_else_is_refused():
+    _, sparsifier, _ = setup()
+    model = batchnorm()
+    other = gasl.Sparsifier(model, gasl.GASL(strength=0.1), examples(model))
+    with pytest.raises(InputError, match=r"state is of axes \['0.in', '0', '2'\], the network has \['0', '3'"):
+        other.load_state_dict(sparsifier.state_dict())
+    with pytest.raises(InputError, match="no state of a sparsifier: it lacks axes, beta"):
+        other.load_state_dict({"strength": 1.0})
+
+
+def hooks(optimizer):
+    return len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
+
+
+@pytest.mark.parametrize("ending", ["detach", "finish"])
+def test_it_leaves_optimizers_and_the_network_as_they_were(ending):
+    model = batchnorm()
+    modules = [(name, id(m), type(m)) for name, m in model.named_modules()]
+    parameters = [(name, id(p), p.requires_grad) for name, p in model.named_parameters()]
+    buffers = [(name, id(b)) for name, b in model.named_buffers()]
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(strength=0.1), examples(model))
+    attached, stepped = sgd(sparsifier), sgd(sparsifier)
+    sparsifier.attach(attached)
+    train(model, sparsifier, attached, 2, attached=True)
+    train(model, sparsifier, stepped, 2)
+    assert hooks(attached) == hooks(stepped) == 2
+    before, flags = weights(model), [m.training for m in model.modules()]
+    if ending == "finish":
+        small = sparsifier.finish()
+        assert {id(p) for p in small.parameters()}.isdisjoint({id(p) for p in model.parameters()})
+    else:
+        sparsifier.detach()
+    assert hooks(attached) == hooks(stepped) == 0
+    assert same(weights(model), before)
+    assert [m.training for m in model.modules()] == flags
+    assert [(name, id(m), type(m)) for name, m in model.named_modules()] == modules
+    assert [(name, id(p), p.requires_grad) for name, p in model.named_parameters()] == parameters
+    assert [(name, id(b)) for name, b in model.named_buffers()] == buffers
+    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+
+
+def test_after_detaching_one_may_go_on():
+    model, sparsifier, optimizer = setup()
+    sparsifier.attach(optimizer)
+    train(model, sparsifier, optimizer, 2, attached=True)
+    sparsifier.detach()
+    train(model, sparsifier, optimizer, 2, attached=True)
+    assert sparsifier.state.step == 2
+    train(model, sparsifier, optimizer, 2)
+    assert sparsifier.state.step == 4
