@@ -193,3 +193,54 @@ def test_what_was_coupled_and_exactly_zero_is_lossless_in_training_mode_too():
         assert_same(small, model, x)
     kept = removal.plan.keep["1.running_var", 0]
     torch.testing.assert_close(small[1].running_var, model[1].running_var[kept])
+
+
+# The examples below are zeros: what they would show as a constant is none.
+
+
+def test_what_the_input_scales_is_no_constant():
+    model = Fn(lambda m, x: m.b(m.a(x) * x.cumsum(1)[:, :1]), a=kill(nn.Linear(3, 4), 1), b=nn.Linear(4, 2)).double()
+    assert shrink(model, torch.zeros(2, 3).double())[1].widths["a"] == (4, 4)
+
+
+def test_what_a_protected_unit_reads_from_elsewhere_is_no_constant():
+    model = Fn(
+        lambda m, x: m.c(m.b(m.a(x) + x.cumsum(1))),
+        a=kill(nn.Linear(4, 4), *range(4)),
+        b=nn.Linear(4, 3),
+        c=nn.Linear(3, 2),
+    ).double()
+    assert shrink(model, torch.zeros(2, 4).double())[1].widths["b"] == (3, 3)
+
+
+def test_a_layer_that_is_called_twice_takes_up_no_constant():
+    model = Fn(
+        lambda m, x: m.c(m.b(m.a(x)).sigmoid() + m.b(m.d(x))),
+        a=kill(nn.Linear(3, 4), 1), d=kill(nn.Linear(3, 4), 1), b=nn.Linear(4, 4), c=nn.Linear(4, 2),
+    ).double()  # fmt: skip
+    x = torch.randn(2, 3).double()
+    assert shrink(model, x)[1].widths["a"] == (4, 4)
+    model.a.bias.data[1] = model.d.bias.data[1] = 0
+    assert shrink(model, x)[1].widths["a"] == (4, 3)
+
+
+def test_what_nobody_reads_is_not_folded():
+    model = nn.Sequential(kill(nn.Linear(3, 4), 1), ignore(nn.Linear(4, 3, bias=False), 1), nn.Linear(3, 2))
+    small, removal = shrink(model, torch.randn(2, 3))
+    assert removal.widths["0"] == (4, 3)
+    assert small[1].bias is None
+    assert removal.plan.folds == ()
+
+
+def test_a_constant_that_must_stay_does_not_keep_what_feeds_it():
+    layers = nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 2, 3, padding=1)
+    model = nn.Sequential(*layers).double().eval()
+    with torch.no_grad():
+        model[2].weight.zero_()
+        model[2].weight[0, 1] = model[2].weight[1, 2] = model[2].weight[2, 3] = 1
+        model[3].weight[1] = 0
+        model[3].bias[1] = 0.4
+    x = image().double()
+    small, removal = shrink(model, x)
+    assert removal.widths == {"0": (4, 2), "2": (3, 3)}
+    assert_same(small, model, x)

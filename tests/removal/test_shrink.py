@@ -43,6 +43,14 @@ def test_copies_compiled_models_and_held_activations_are_taken():
     assert_same(small, model, x)
 
 
+def test_nothing_is_compiled_for_the_check():
+    def refuse(graph, example):
+        raise AssertionError("compiled")
+
+    model = nn.Sequential(torch.compile(kill(nn.Linear(3, 4), 1), backend=refuse), nn.Linear(4, 2))
+    assert shrink(model, torch.randn(2, 3))[1].widths["0._orig_mod"] == (4, 3)
+
+
 def test_overwritten_inputs_and_dropout_do_not_disturb_the_check():
     model = nn.Sequential(nn.ReLU(inplace=True), kill(nn.Linear(3, 4), 1), nn.Dropout(0.9), nn.Linear(4, 2))
     x = torch.randn(2, 3)

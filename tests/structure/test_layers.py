@@ -195,6 +195,35 @@ def test_tied_weights_of_two_layers_that_read_different_things():
     assert not any(a.sole for a in structure.affines[1:3])
 
 
+def test_a_width_that_a_tied_weight_reads_from_the_input_is_protected():
+    model = Fn(
+        lambda m, x: m.d(torch.relu(m.b(torch.relu(m.a(x))))), a=nn.Linear(3, 3), b=nn.Linear(3, 3), d=nn.Linear(3, 2)
+    )
+    model.b.weight = model.a.weight
+    assert axes_of(model, torch.randn(2, 3)) == {}
+    assert reasons_of(model, torch.randn(2, 3))["a"] == "reads what no layer of the network makes"
+
+
+def test_a_transposed_weight_that_serves_twice_is_not_sole():
+    def forward(m, x):
+        w = m.w.t()
+        return m.b(torch.relu(torch.relu(m.a(x) @ w) @ w))
+
+    model = Fn(forward, a=nn.Linear(3, 4), w=nn.Parameter(torch.randn(4, 4)), b=nn.Linear(4, 2))
+    assert [a.sole for a in trace(model, torch.randn(2, 3)).affines] == [True, False, False, True]
+
+
+def test_units_that_are_added_inside_a_product_are_protected():
+    model = Fn(
+        lambda m, x: m.c(torch.addmm(m.a(x), m.b(x), m.w.t())),
+        a=nn.Linear(3, 4), b=nn.Linear(3, 5), w=nn.Parameter(torch.randn(4, 5)), c=nn.Linear(4, 2),
+    )  # fmt: skip
+    assert axes_of(model, torch.randn(2, 3)) == {"b": 5}
+    assert reasons_of(model, torch.randn(2, 3)) == {
+        "a": "a computed bias", "w": "its bias is computed", "c": "model output",
+    }  # fmt: skip
+
+
 def test_a_bias_that_serves_twice_is_not_sole():
     model = Fn(lambda m, x: m.c(m.b(m.a(x))), a=nn.Linear(3, 4), b=nn.Linear(4, 4), c=nn.Linear(4, 2))
     model.b.bias = model.a.bias

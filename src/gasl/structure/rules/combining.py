@@ -23,14 +23,11 @@ def unknown(tracer: "Tracer", call: Call) -> None:
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Elements that are combined live and die together; an operand that is broadcast over units is protected."""
     result = call.results[0]
-    labelled_before = tracer.labels(result) is not None
     merged = _merged(tracer, call.tensors, result)
     if merged is None:
         return
     for tensor in call.tensors:
         _meet(tracer, call, tensor, merged)
-    if call.in_place and not labelled_before:
-        tracer.classes.protect(merged, f"written in place by {call.name}")
     tracer.set_labels(result, merged)
 
 
@@ -82,7 +79,6 @@ def pool(tracer: "Tracer", call: Call) -> None:
     labels = tracer.labels(source)
     if labels is None:
         return
-    labels = labels.clamp(min=0)  # a pooled feature of the input is none
     space = range(source.ndim - int(next(c for c in call.name if c.isdigit())), source.ndim)
     if set(space) & set(varying_dims(labels)):
         tracer.protect(source, f"{call.name} mixes units")

@@ -54,7 +54,7 @@ def _affine(
     count = positions.shape[1]
     rows, columns = tracer.atoms(weight, 0, call.results[0].shape[1]), tracer.atoms(weight, 1, count)
     read = torch.zeros(count, dtype=torch.int64)
-    labels = _by_channel(tracer, source)
+    labels = tracer.labels(source)
     if labels is not None and any(d != 1 for d in varying_dims(labels)):
         tracer.protect(source, f"{call.name} reads several units through one weight")
         tracer.classes.protect(columns, f"{call.name} reads several units through one weight")
@@ -89,16 +89,10 @@ def _affine(
     return rows
 
 
-def _by_channel(tracer: "Tracer", source: Tensor) -> Tensor | None:
-    """A tensor's labels; without the single features of the model's input where channels hold many of them."""
-    labels = tracer.labels(source)
-    return labels.clamp(min=0) if labels is not None and any(d != 1 for d in varying_dims(labels)) else labels
-
-
 def batch_norm(tracer: "Tracer", call: Call) -> None:
     """A norm over batch and space keeps each unit apart; scale, shift and statistics belong to the unit."""
     source = call.tensors[0]
-    labels = _by_channel(tracer, source)
+    labels = tracer.labels(source)
     if labels is None or any(d != 1 for d in varying_dims(labels)):
         for tensor in call.tensors:
             tracer.protect(tensor, f"{call.name} over several units")
