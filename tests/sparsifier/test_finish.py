@@ -52,7 +52,7 @@ def test_lenet_trains_shrinks_and_agrees(scope, strength):
     assert widths["conv1"][1] >= 2
     assert widths["conv2"][1] < 50
     assert widths["fc1.in"][1] < 800
-    assert widths["fc1"][1] < 500
+    assert scope == "coupled" or widths["fc1"][1] < 500
     assert (small.conv1.out_channels, small.conv2.out_channels) == (widths["conv1"][1], widths["conv2"][1])
     assert (small.fc1.in_features, small.fc1.out_features) == (widths["fc1.in"][1], widths["fc1"][1])
     for axis in counted:
