@@ -203,13 +203,11 @@ def test_what_the_input_scales_is_no_constant():
     assert shrink(model, torch.zeros(2, 3).double())[1].widths["a"] == (4, 4)
 
 
-def test_what_a_protected_unit_reads_from_elsewhere_is_no_constant():
+def test_what_a_protected_unit_is_made_of_besides_is_no_constant():
     model = Fn(
-        lambda m, x: m.c(m.b(m.a(x) + x.cumsum(1))),
-        a=kill(nn.Linear(4, 4), *range(4)),
-        b=nn.Linear(4, 3),
-        c=nn.Linear(3, 2),
-    ).double()
+        lambda m, x: m.c(m.b(torch.addmm(x.cumsum(1), x, m.w.t()))),
+        w=nn.Parameter(torch.zeros(4, 4)), b=nn.Linear(4, 3), c=nn.Linear(3, 2),
+    ).double()  # fmt: skip
     assert shrink(model, torch.zeros(2, 4).double())[1].widths["b"] == (3, 3)
 
 

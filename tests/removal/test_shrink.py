@@ -43,12 +43,14 @@ def test_copies_compiled_models_and_held_activations_are_taken():
     assert_same(small, model, x)
 
 
-def test_nothing_is_compiled_for_the_check():
-    def refuse(graph, example):
-        raise AssertionError("compiled")
-
-    model = nn.Sequential(torch.compile(kill(nn.Linear(3, 4), 1), backend=refuse), nn.Linear(4, 2))
-    assert shrink(model, torch.randn(2, 3))[1].widths["0._orig_mod"] == (4, 3)
+def test_compiled_parts_stay_compiled_parts():
+    model = nn.Sequential(torch.compile(kill(nn.Linear(3, 4), 1), backend="eager"), nn.Linear(4, 2)).double()
+    x = torch.randn(2, 3).double()
+    model(x)
+    small, removal = shrink(model, x)
+    assert removal.widths["0._orig_mod"] == (4, 3)
+    assert type(small[0]) is type(model[0])
+    assert_same(small, model, x)
 
 
 def test_overwritten_inputs_and_dropout_do_not_disturb_the_check():

@@ -57,6 +57,8 @@ def test_what_only_the_reference_refuses_is_not_asked():
 
     layer = nn.Linear(3, 2)
     assert difference_between(Fn(positive, a=layer), Fn(positive, a=layer), torch.rand(2, 3)) == 0
+    with pytest.raises(ValueError, match="the model's own"):
+        difference_between(Fn(positive, a=layer), Fn(positive, a=layer), -torch.rand(2, 3))
 
 
 @pytest.mark.parametrize("error", [IndexError, AssertionError, RuntimeError, KeyError])

@@ -85,7 +85,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # else a whole Transformer layer is one op
     try:
-        with torch.random.fork_rng(), torch.compiler.set_stance("force_eager"):
+        with torch.random.fork_rng():
             model.eval()
             yield
     finally:
