@@ -74,6 +74,13 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class:
             names, ties between tensors, numbers of dimensions and kernel sizes must agree.
         InputError: If ``build`` does not make a network.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "small.safetensors"
+        >>> save(nn.Linear(4, 2), path)
+        >>> load(path, build=lambda: nn.Linear(4, 2)).training
+        False
     """
     tensors, layout = _read(Path(path))
     model = build()

@@ -30,6 +30,11 @@ class AxisSparsity:
         size: Units before.
         alive_own: Units whose own group is not zero.
         alive: Units that stay, after what nobody feeds or reads has gone too.
+
+    Example:
+        >>> entry = AxisSparsity("conv1", size=20, alive_own=10, alive=5)
+        >>> entry.sparsity_own, entry.sparsity_propagated
+        (50.0, 75.0)
     """
 
     name: str
@@ -56,6 +61,12 @@ class Removal:
         axes: Units before and after.
         plan: What was kept of each tensor.
         max_rel_diff: Largest output difference over the largest output, on the example inputs and on noise.
+
+    Example:
+        >>> print(Removal((AxisSparsity("conv1", 20, 10, 5),), Plan({}, {}, ()), max_rel_diff=0.0))
+        axis   before  after  own sparsity  propagated
+        conv1      20      5         50.0%       75.0%
+        largest relative output difference 0.0e+00
     """
 
     axes: tuple[AxisSparsity, ...]

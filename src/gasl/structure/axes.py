@@ -43,6 +43,11 @@ class Axis:
         kind: ``width`` (units are produced and read) or ``features`` (single inputs of one linear layer, removed by a
             gather).
         members: Everything that is sliced with the units.
+
+    Example:
+        >>> norm = Member("bn.weight", dim=0, units=torch.arange(2), role="norm")
+        >>> Axis("conv", size=2, kind="width", members=(norm,)).normed
+        True
     """
 
     name: str
@@ -113,6 +118,12 @@ class Structure:
         classes: For each sliced (tensor, dimension) the class of every index.
         fixed: Classes that must stay.
         mixed: Classes whose value also depends on something without a label.
+
+    Example:
+        >>> from gasl.structure.trace import trace
+        >>> structure = trace(torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)), torch.zeros(2, 4))
+        >>> structure.axis("0").size, structure.protected
+        (8, (Protected(name='1', size=3, reason='model output'),))
     """
 
     axes: tuple[Axis, ...]
