@@ -16,12 +16,16 @@ from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.shrink import AxisSparsity, Removal, shrink, sparsity
 from gasl.structure.groups import UnitGroups, WeightGroups, versions
-from gasl.structure.optimizers import learning_rates
+from gasl.structure.optimizers import learning_rates, states_of
 from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
 from gasl.structure.trace import ExampleInputs, trace
 from gasl.structure.wrappers import unwrapped
 
 __all__ = ["Sparsifier"]
+
+# Steps between two sweeps that zero the optimizer's state of dead units. No gradient renews it, so it would fade into
+# denormal numbers, on which a CPU is ten times slower; momentum 0.9 gets there in 830 steps, 0.5 in 126.
+_SWEEP = 64
 
 
 class Sparsifier:
@@ -183,6 +187,10 @@ class Sparsifier:
             self.method.after_step(self.groups, self.state, learning_rates(optimizer, self.groups.tensors))
         self._prepared = None
         self.state.step += 1
+        if self.state.step % _SWEEP == 0:
+            dead = self.groups.dead() if self._frozen is None else self._frozen
+            for state in states_of(optimizer, self.groups.tensors):
+                self.groups.clear_(dead, within=state)
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""

@@ -155,14 +155,21 @@ class UnitGroups:
         self._scale_(factors, sums)
 
     @torch.no_grad()
-    def clear_(self, dead: Sequence[Tensor]) -> None:
-        """Set the groups of the given units to zero; ``dead`` is one bool tensor an axis."""
+    def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
+        """Set the groups of the given units to zero; ``dead`` is one bool tensor an axis.
+
+        With ``within``, do so in other tensors of the same names and shapes (an optimizer's state), not in the weights.
+        """
         factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
         for members, followers, gone in zip(self._members, self._followers, dead, strict=True):
             for units in [*members, *followers]:
                 name, dim = units.place
                 factors[name].append((dim, units.spread((~gone).to(self.zero().dtype))))
-        self._scale_(factors, None)
+        if within is None:
+            self._scale_(factors, None)
+        else:
+            for name, tensor in within.items():
+                scale_slices_(tensor, factors[name])
 
     def _square_sums(self) -> dict[Slice, Tensor]:
         each = {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
@@ -232,7 +239,9 @@ class WeightGroups:
             tensor.mul_(shrink_factors(tensor.flatten().abs(), rate, lr(tensor)).reshape(tensor.shape))
 
     @torch.no_grad()
-    def clear_(self, dead: Sequence[Tensor]) -> None:
-        """Set the given weights to zero; ``dead`` is one flat bool tensor a weight."""
-        for tensor, gone in zip(self.tensors.values(), dead, strict=True):
-            tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))
+    def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
+        """Set the given weights to zero, or the same places of tensors ``within``; one flat bool tensor a weight."""
+        for name, gone in zip(self.tensors, dead, strict=True):
+            tensor = (self.tensors if within is None else within).get(name)
+            if tensor is not None:
+                tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))

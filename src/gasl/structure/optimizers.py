@@ -1,13 +1,13 @@
-"""The step size that an optimizer has for each tensor."""
+"""What an optimizer holds for each tensor: its step size, and its state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from gasl.errors import InputError
 
-__all__ = ["learning_rates"]
+__all__ = ["learning_rates", "states_of"]
 
 
 def learning_rates(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], float]:
@@ -43,3 +43,29 @@ def learning_rates(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Calla
         return rates[id(tensor)]
 
     return lr
+
+
+def states_of(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The optimizer's state of some parameters, kind by kind (momentum, squares, ...), shaped like the parameters.
+
+    Args:
+        optimizer: The optimizer.
+        tensors: Parameters by name.
+
+    Yields:
+        For each kind of state, parameter name to state; what has another shape than its parameter is left out.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.ones(2, requires_grad=True)
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+        >>> weight.sum().backward(); optimizer.step()
+        >>> list(states_of(optimizer, {"w": weight}))
+        [{'w': tensor([1., 1.])}]
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        for kind, state in optimizer.state.get(tensor, {}).items():
+            if isinstance(state, Tensor) and state.shape == tensor.shape:
+                found.setdefault(kind, {})[name] = state
+    yield from found.values()
