@@ -85,3 +85,19 @@ def test_units_that_die_before_a_batch_norm_emit_exactly_nothing(scope, padding)
     torch.testing.assert_close(small(x), model(x))
     assert isinstance(small[1], nn.BatchNorm2d)
     assert small[1].num_features == small[0].out_channels
+
+
+def test_units_that_die_before_a_padded_layer_lose_their_bias():
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3, padding=1), nn.Flatten(), nn.Linear(144, 3))
+    with torch.no_grad():
+        model[0].bias.fill_(0.3)
+    x, _ = task(model)
+    method = gasl.GroupLasso(strength=3.0, scope="filter")
+    sparsifier = gasl.Sparsifier(model, method, x[:2], protect=["2", "4.in"], min_units=2)
+    train(model, sparsifier, sgd(sparsifier), 60)
+    dead = (model[0].weight == 0).flatten(1).all(1)
+    assert int(dead.sum()) == 4
+    assert (model[0].bias[dead] == 0).all()
+    small = sparsifier.finish()
+    assert small[0].out_channels == 2
+    torch.testing.assert_close(small(x), model(x))

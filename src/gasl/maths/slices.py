@@ -104,8 +104,8 @@ def scale_slices_(weight: Tensor, factors: Sequence[tuple[int, Tensor]], dims: S
     by_block = list(zip(*(factor.split(heights) for factor in rows), strict=True)) or [()] * len(blocks)
     sums, room = [], _room(blocks[0]) if dims else None
     for block, row in zip(blocks, by_block, strict=True):
-        if row or columns:
-            block.mul_(_joint([*row, *columns], grow))
+        for factor in [_joint([*row, *columns], grow)] if grow else [*row, *columns]:
+            block.mul_(factor)
         sums.append(_sums(block, layout.first, dims, room))
     layout.write_back()
     return layout.gathered(sums, dims)

@@ -59,7 +59,10 @@ class Floors:
         if self._axis.device != norms.device:  # once: a copy from the host in each step would make it wait
             self._floors, self._axis, self._rows = (t.to(norms.device) for t in (self._floors, self._axis, self._rows))
         rows = torch.cat([norms, norms.new_full((1,), -1.0)])[self._rows]
-        last = rows.topk(self._most, dim=1).values.gather(1, (self._floors - 1).clamp(min=0)[:, None])[:, 0]
+        if self._most == 1:
+            last = rows.amax(1)
+        else:
+            last = rows.topk(self._most, dim=1).values.gather(1, (self._floors - 1).clamp(min=0)[:, None])[:, 0]
         last = torch.where(self._floors > 0, last, torch.inf)
         few = (rows > 0).sum(1) <= self._floors
         largest = norms >= last[self._axis]
