@@ -17,9 +17,9 @@ from gasl.removal.liveness import liveness
 from gasl.removal.shrink import AxisSparsity, Removal, shrink, sparsity
 from gasl.structure.groups import UnitGroups, WeightGroups, versions
 from gasl.structure.optimizers import learning_rates, states_of
+from gasl.structure.running import ExampleInputs, unwrapped
 from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
-from gasl.structure.trace import ExampleInputs, trace
-from gasl.structure.wrappers import unwrapped
+from gasl.structure.trace import trace
 
 __all__ = ["Sparsifier"]
 

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
-from gasl.measure import Example, undisturbed
+from gasl.measure import Example
+from gasl.structure.running import undisturbed
 
 
 def test_batch_is_cut_and_repeated_in_order():

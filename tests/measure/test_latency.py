@@ -36,7 +36,7 @@ def test_networks_take_turns_under_the_stated_conditions():
 
 
 def test_threads_are_restored_after_an_error():
-    with pytest.raises(RuntimeError, match="shapes"):
+    with pytest.raises(InputError, match="shapes"):
         measure_latency({"net": nn.Linear(3, 2)}, torch.zeros(1, 4), threads=2)
     assert torch.get_num_threads() == 1
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from gasl.errors import InputError
 from gasl.measure import Macs, count_macs
 from gasl.models import MODELS
 
@@ -142,7 +143,7 @@ def test_settings_and_network_are_left_alone(enabled):
     torch.backends.mha.set_fastpath_enabled(enabled)
     try:
         count(model, torch.ones(4, 3))
-        with pytest.raises(RuntimeError):
+        with pytest.raises(InputError, match="does not run"):
             count(model, torch.ones(4, 5))
         assert torch.backends.mha.get_fastpath_enabled() is enabled
     finally:

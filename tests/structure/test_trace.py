@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
+from gasl.removal import shrink
 from gasl.structure.gather import GatherLinear
-from gasl.structure.trace import copied, output_tensors, plain, trace
+from gasl.structure.running import copied, output_tensors, unwrapped
+from gasl.structure.trace import trace
 from structure.nets import Fn, axes_of, image
 
 
@@ -106,14 +108,25 @@ def test_inputs_by_keyword_and_by_position():
 
 def test_copied_inputs_keep_what_autograd_needs():
     x = torch.randn(2, requires_grad=True)
-    fresh = copied({"x": x, "n": 3})
+    fresh = copied({"x": x, "n": 3}, nn.Linear(2, 2))
     assert fresh["x"] is not x and fresh["x"].requires_grad and fresh["x"].is_leaf and fresh["n"] == 3  # noqa: PT018
+
+
+def test_inputs_follow_a_network_that_a_trainer_converted():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    with torch.no_grad():
+        model[0].weight[0] = 0
+    x = torch.randn(2, 3)
+    assert axes_of(model, x) == {"0": 4}
+    small, _ = shrink(model, x)
+    assert small[0].weight.dtype == torch.float64
+    assert small[0].out_features == 3
 
 
 def test_compiled_models_and_parts_are_looked_through():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     compiled = torch.compile(model, backend="eager")
-    assert plain(compiled) is model
+    assert unwrapped(compiled) is model
     assert axes_of(compiled, torch.randn(2, 3)) == {"0": 4}
     inner = nn.Sequential(torch.compile(nn.Linear(3, 4), backend="eager"), nn.Linear(4, 2))
     assert axes_of(inner, torch.randn(2, 3)) == {"0._orig_mod": 4}

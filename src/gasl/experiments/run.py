@@ -15,8 +15,9 @@ from gasl.errors import InputError
 from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
-from gasl.measure import Example, compare, undisturbed
+from gasl.measure import Example, compare
 from gasl.sparsifier import Sparsifier
+from gasl.structure.running import undisturbed
 from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked

@@ -15,7 +15,8 @@ from torch.export import Dim, ExportedProgram
 
 from gasl.errors import InputError, MissingExtraError, unknown_name
 from gasl.files.whole import whole_file
-from gasl.measure.example import Example, tensors_in, undisturbed
+from gasl.measure.example import Example, tensors_in
+from gasl.structure.running import undisturbed
 
 __all__ = ["export"]
 

@@ -20,7 +20,7 @@ from gasl.errors import FileError, InputError
 from gasl.files.whole import whole_file
 from gasl.removal.resize import fit_attributes, set_gather, set_tensors
 from gasl.structure.gather import GatherLinear
-from gasl.structure.trace import plain
+from gasl.structure.running import unwrapped
 
 __all__ = ["load", "save"]
 
@@ -44,7 +44,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         >>> load(path, build=lambda: nn.Linear(9, 2))  # the file's shapes win
         Linear(in_features=4, out_features=2, bias=True)
     """
-    model = plain(model)
+    model = unwrapped(model)
     own = model.state_dict(keep_vars=True)
     for name, value in own.items():
         if not isinstance(value, Tensor):
@@ -86,7 +86,7 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
     model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must make an nn.Module, got {type(model).__name__}")
-    model = plain(model)
+    model = unwrapped(model)
     for name in layout["gathers"]:
         if not isinstance(_submodule(model, name), nn.Linear):
             raise FileError(

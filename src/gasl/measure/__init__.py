@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-accumulates, bytes and measured latency."""
 
-from gasl.measure.example import Example, tensors_in, undisturbed
+from gasl.measure.example import Example, tensors_in
 from gasl.measure.latency import Latency, describe_device, measure_latency
 from gasl.measure.macs import Macs, count_macs
 from gasl.measure.measure import Comparison, Measurement, compare, measure
@@ -17,5 +17,4 @@ __all__ = [
     "measure",
     "measure_latency",
     "tensors_in",
-    "undisturbed",
 ]

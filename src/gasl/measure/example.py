@@ -1,6 +1,5 @@
-"""How a network is called for measuring: its example inputs at any batch size, and with no trace left on it."""
+"""How a network is called for measuring: its example inputs at any batch size."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from gasl.errors import InputError
 
-__all__ = ["Example", "tensors_in", "undisturbed"]
+__all__ = ["Example", "tensors_in"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,38 +121,6 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from tensors_in(part)
-
-
-@contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run a network in eval mode and without gradients; afterwards flags, buffers and random generators are as before.
-
-    Args:
-        model: The network that is called inside the block.
-
-    Example:
-        >>> model = nn.Dropout()
-        >>> with undisturbed(model):
-        ...     model.training
-        False
-        >>> model.training
-        True
-    """
-    flags = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {tensor.device for tensor in model.parameters()} | {buffer.device for buffer, _ in buffers}
-    cuda = [device for device in devices if device.type == "cuda"]
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=cuda):
-            model.eval()
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
 
 
 def _resized(value: Any, old: int, new: int) -> Any:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
-from gasl.measure.example import Example, undisturbed
+from gasl.measure.example import Example
+from gasl.structure.running import undisturbed
 
 __all__ = ["Latency", "describe_device", "measure_latency"]
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from gasl.measure.example import Example, tensors_in, undisturbed
+from gasl.measure.example import Example, tensors_in
+from gasl.structure.running import eager, undisturbed
 
 __all__ = ["Macs", "count_macs"]
 
@@ -66,13 +67,8 @@ def count_macs(model: nn.Module, example_inputs: object) -> Macs:
     example = Example.of(example_inputs).at(1)
     counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     watch = _Watch(counter.flop_registry, model.parameters())
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # else a whole Transformer layer is one op
-    try:
-        with undisturbed(model), counter, watch:
-            example.run(model)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with undisturbed(model), eager(), counter, watch:
+        example.run(model)
     return Macs(counter.get_total_flops() // 2, tuple(sorted(watch.uncounted)))
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from gasl.errors import InputError, RemovalError, unknown_name
 from gasl.removal.apply import apply_plan, duplicate
@@ -14,7 +13,8 @@ from gasl.removal.plan import Plan, plan
 from gasl.removal.verify import difference_between
 from gasl.structure.axes import Structure
 from gasl.structure.groups import UnitGroups
-from gasl.structure.trace import ExampleInputs, copied, plain, trace
+from gasl.structure.running import ExampleInputs, copied, unwrapped
+from gasl.structure.trace import trace
 
 __all__ = ["AxisSparsity", "Removal", "shrink", "sparsity"]
 
@@ -135,7 +135,7 @@ def shrink(
         >>> removal.widths["0"], small[0]
         ((8, 2), Linear(in_features=4, out_features=2, bias=True))
     """
-    model = plain(model)
+    model = unwrapped(model)
     structure = trace(model, example_inputs)
     if not structure.axes:
         reasons = (
@@ -173,9 +173,7 @@ def _alive(model: nn.Module, structure: Structure, protect: frozenset[str], gath
 def _in_double(model: nn.Module, structure: Structure, live: Liveness, example_inputs: ExampleInputs) -> float:
     """The same removal on a float64 copy, where rounding cannot hide or feign a difference."""
     double = duplicate(model).double()
-    inputs = tree_map(
-        lambda t: t.double() if isinstance(t, Tensor) and t.is_floating_point() else t, copied(example_inputs)
-    )
+    inputs = copied(example_inputs, double)
     try:
         exact = trace(double, inputs)
     except InputError:  # a forward that holds a narrower type

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from gasl.structure.trace import ExampleInputs, call, copied, eval_mode, output_tensors
+from gasl.structure.running import ExampleInputs, call, copied, eager, output_tensors, undisturbed
 
 __all__ = ["difference_between", "largest_difference"]
 
@@ -43,7 +43,6 @@ def _gap(left: Tensor, right: Tensor) -> float:
     return gap / scale if gap < float("inf") else float("inf")
 
 
-@torch.no_grad()
 def difference_between(model: nn.Module, small: nn.Module, example_inputs: ExampleInputs) -> float:
     """How far the outputs of two networks are apart, on the example inputs and, where the model takes it, on noise.
 
@@ -63,16 +62,16 @@ def difference_between(model: nn.Module, small: nn.Module, example_inputs: Examp
         return leaf
 
     largest = 0.0
-    for inputs in (example_inputs, tree_map(noise, copied(example_inputs))):
-        with eval_mode(model), eval_mode(small):
+    for inputs in (example_inputs, tree_map(noise, copied(example_inputs, model))):
+        with undisturbed(model), undisturbed(small), eager():
             try:
-                wanted = call(model, copied(inputs))
+                wanted = call(model, copied(inputs, model))
             except Exception:  # the model's own rules for its inputs
                 if inputs is example_inputs:
                     raise
                 continue
             try:
-                got = call(small, copied(inputs))
+                got = call(small, copied(inputs, model))
             except Exception:  # sizes that a forward holds as numbers
                 return float("inf")
             largest = max(largest, largest_difference(wanted, got))

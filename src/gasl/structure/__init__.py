@@ -2,6 +2,7 @@
 
 from gasl.structure.axes import Affine, Axis, Member, Protected, Structure
 from gasl.structure.groups import UnitGroups, WeightGroups
-from gasl.structure.trace import ExampleInputs, trace
+from gasl.structure.running import ExampleInputs
+from gasl.structure.trace import trace
 
 __all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "UnitGroups", "WeightGroups", "trace"]

@@ -1,0 +1,151 @@
+"""Running a network for a look at it: on which inputs, in which mode, and with no trace left on it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from gasl.errors import InputError
+
+__all__ = ["ExampleInputs", "call", "copied", "eager", "output_tensors", "undisturbed", "unwrapped"]
+
+ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network behind any nesting of ``torch.compile`` and ``DistributedDataParallel``.
+
+    Args:
+        model: A network, wrapped or not.
+
+    Returns:
+        The network itself.
+
+    Example:
+        >>> model = nn.Linear(2, 1)
+        >>> unwrapped(torch.compile(model, backend="eager")) is model
+        True
+    """
+    while True:
+        ddp = isinstance(model, nn.parallel.DistributedDataParallel)
+        inner = model.module if ddp else getattr(model, "_orig_mod", model)
+        assert isinstance(inner, nn.Module)  # what the wrappers hold
+        if inner is model:
+            return model
+        model = inner
+
+
+def copied(example_inputs: ExampleInputs, model: nn.Module) -> ExampleInputs:
+    """Example inputs that a forward may overwrite, on the device and in the floating type of the network.
+
+    Args:
+        example_inputs: One tensor, a sequence of arguments, or a mapping of keyword arguments.
+        model: The network; a trainer may have moved or converted it since the inputs were made.
+
+    Returns:
+        The same in fresh tensors.
+
+    Example:
+        >>> copied(torch.zeros(1), nn.Linear(1, 1).double()).dtype
+        torch.float64
+    """
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
+
+    def copy(leaf: object) -> object:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        fresh = leaf.detach().clone()
+        if like is not None:
+            fresh = fresh.to(like.device, like.dtype if leaf.is_floating_point() else None)
+        return fresh.requires_grad_(leaf.requires_grad)
+
+    given = dict(example_inputs) if isinstance(example_inputs, Mapping) else example_inputs
+    fresh: ExampleInputs = tree_map(copy, given)
+    return fresh
+
+
+def call(model: nn.Module, example_inputs: ExampleInputs) -> object:
+    """Run a model on its example inputs: one tensor, a sequence of arguments, or a mapping of keyword arguments."""
+    if isinstance(example_inputs, Tensor):
+        return model(example_inputs)
+    if isinstance(example_inputs, Mapping):
+        return model(**example_inputs)
+    return model(*example_inputs)
+
+
+def output_tensors(outputs: object) -> list[Tensor]:
+    """The tensors that a model returned, in order.
+
+    Args:
+        outputs: A tensor, or lists, tuples, dicts and dataclasses of tensors and plain values.
+
+    Returns:
+        The tensors.
+
+    Raises:
+        InputError: If something else is in it: a tensor could hide there, and its units would seem to be unused.
+
+    Example:
+        >>> [t.item() for t in output_tensors({"scores": torch.tensor(1.0), "names": ["a"]})]
+        [1.0]
+    """
+    tensors: list[Tensor] = []
+    for leaf in tree_leaves(outputs):
+        if isinstance(leaf, Tensor):
+            tensors.append(leaf)
+        elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            tensors += output_tensors([getattr(leaf, field.name) for field in dataclasses.fields(leaf)])
+        elif not (leaf is None or isinstance(leaf, (bool, int, float, complex, str, bytes, torch.dtype, torch.device))):
+            raise InputError(
+                f"the model returns a {type(leaf).__name__}, which may hold tensors unseen; "
+                "it must return tensors, or lists, tuples, dicts or dataclasses of them"
+            )
+    return tensors
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Run op by op: nothing compiled, and a Transformer layer not as the one op that it otherwise is in evaluation."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards flags, buffers and random generators are as before.
+
+    Args:
+        model: The network that is called inside the block.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with undisturbed(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    flags = {module: module.training for module in model.modules()}
+    buffers = {module: dict(module._buffers) for module in flags}
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    devices = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[d for d in devices if d.type == "cuda"]):
+            model.eval()
+            yield
+    finally:
+        for module, training in flags.items():
+            module.training = training
+            module._buffers.update(buffers[module])
+        with torch.no_grad():
+            for buffer, value in values:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
