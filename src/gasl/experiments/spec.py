@@ -45,10 +45,12 @@ class RunSpec:
     model_args: Mapping[str, int | float | str] = field(default_factory=dict)
     weights: str | None = None
     data: str = "mnist"
-    method: Method = field(default_factory=lambda: GASL(strength=0.3))
-    dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20))
-    sparse: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, drop_after=None, stop_after=None))
-    tune: TrainConfig | None = field(default_factory=lambda: TrainConfig(epochs=20))
+    method: Method = field(default_factory=lambda: GASL(strength=0.1))
+    dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=8, drop_after=2))
+    sparse: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=25, lr=0.02, drop_after=None, stop_after=None)
+    )
+    tune: TrainConfig | None = field(default_factory=lambda: TrainConfig(epochs=15, lr=0.01, drop_after=3))
     from_scratch: bool = False
     protect: tuple[str, ...] = ()
     min_units: int | Mapping[str, int] = 1
@@ -85,7 +87,7 @@ def demo_spec(seed: int = 0) -> RunSpec:
         method=GASL(strength=0.5),
         dense=replace(steady, epochs=6, lr=0.05),
         sparse=replace(steady, epochs=20, lr=0.03),
-        tune=replace(steady, epochs=12, lr=0.02),
+        tune=replace(steady, epochs=20, lr=0.02, drop_after=4),
         min_units={"conv1": 4, "conv2": 8, "fc1.in": 40, "fc1": 30},
         seed=seed,
     )
