@@ -7,7 +7,6 @@ read anew; an entry that is damaged is made anew.
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gasl.data.imageset import ImageSet
+from gasl.files.whole import whole_file
 
 __all__ = ["cache_folder", "cached", "source_key"]
 
@@ -104,11 +104,8 @@ def _write(path: Path, splits: Mapping[str, ImageSet]) -> None:
         tensors[f"{split}.images"] = part.images.contiguous()
         tensors[f"{split}.labels"] = part.labels.contiguous()
     classes = json.dumps({split: part.classes for split, part in splits.items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        whole = Path(folder) / path.name
-        save_file(tensors, whole, metadata={"classes": classes, "sha256": _checksum(splits)})
-        whole.replace(path)
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata={"classes": classes, "sha256": _checksum(splits)})
 
 
 def _read(path: Path, name: str) -> dict[str, ImageSet]:
