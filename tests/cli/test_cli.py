@@ -10,6 +10,8 @@ from torch import nn
 
 import gasl
 from gasl.cli import main
+from gasl.cli.parse import parse
+from gasl.experiments.spec import STRENGTH
 from gasl.models import LeNet5
 
 QUICK = [
@@ -81,6 +83,13 @@ def test_train_and_report(capsys, tmp_path):
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").read_text() == page
     assert "resume it, or choose another folder" in fails(capsys, *words)
+
+
+def test_a_method_without_a_strength_gets_one_that_kills():
+    _, arguments = parse(["train", "--out", "run", "--method", "group_lasso"])
+    assert arguments["method"] == gasl.GroupLasso(strength=STRENGTH)
+    _, arguments = parse(["train", "--out", "run", "--gasl.strength", "null"])
+    assert arguments["method"] == gasl.GASL(strength=None)
 
 
 def test_flags_from_yaml(capsys, tmp_path):

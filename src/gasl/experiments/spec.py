@@ -8,7 +8,11 @@ from gasl.methods import GASL
 from gasl.methods.base import Method
 from gasl.training import TrainConfig
 
-__all__ = ["RunSpec", "demo_spec"]
+__all__ = ["STRENGTH", "RunSpec", "demo_spec"]
+
+# What a run takes if it is given no strength. Calibration on the first loss, which a strength of None means, is for
+# networks that start from scratch: the loss of a trained baseline is nearly 0, and nothing would ever die.
+STRENGTH = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class RunSpec:
     model_args: Mapping[str, int | float | str] = field(default_factory=dict)
     weights: str | None = None
     data: str = "mnist"
-    method: Method = field(default_factory=lambda: GASL(strength=0.1))
+    method: Method = field(default_factory=lambda: GASL(strength=STRENGTH))
     dense: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=8, drop_after=2))
     sparse: TrainConfig = field(
         default_factory=lambda: TrainConfig(epochs=25, lr=0.02, drop_after=None, stop_after=None)
