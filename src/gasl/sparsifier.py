@@ -17,7 +17,7 @@ from gasl.removal.liveness import liveness
 from gasl.removal.shrink import AxisSparsity, Removal, shrink, sparsity
 from gasl.structure.groups import UnitGroups, WeightGroups, versions
 from gasl.structure.optimizers import learning_rates, states_of
-from gasl.structure.running import ExampleInputs, unwrapped
+from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
 from gasl.structure.trace import trace
 
@@ -195,7 +195,7 @@ class Sparsifier:
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
         structure = trace(self.model, self._example_inputs)
-        tensors = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        tensors = named_tensors(self.model)
         return list(sparsity(tensors, structure, liveness(tensors, structure, self._protect)))
 
     def freeze(self) -> None:

@@ -81,7 +81,7 @@ class _Watch(TorchDispatchMode):
     supports_higher_order_operators = True
 
     def __init__(self, known: Container[Any], parameters: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # torch has no annotation here
         self.known = known
         self.weights = {_storage(p): p for p in parameters if p.numel() > 0}  # holds the tensors: addresses stay taken
         self.uncounted: set[str] = set()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gasl.errors import InputError
 from gasl.removal.plan import Plan
 from gasl.removal.resize import fit_attributes, set_gather, set_tensors
+from gasl.structure.running import named_tensors
 
 __all__ = ["apply_plan", "duplicate"]
 
@@ -45,7 +46,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     """
     small = duplicate(model)
     small.zero_grad(set_to_none=True)
-    source: dict[str, Tensor] = dict(small.named_parameters()) | dict(small.named_buffers())
+    source = named_tensors(small)
     changed: dict[str, Tensor] = {}
     for fold in plan.folds:
         weight = source[fold.weight]

@@ -13,7 +13,7 @@ from gasl.removal.plan import Plan, plan
 from gasl.removal.verify import difference_between
 from gasl.structure.axes import Structure
 from gasl.structure.groups import UnitGroups
-from gasl.structure.running import ExampleInputs, copied, unwrapped
+from gasl.structure.running import ExampleInputs, copied, named_tensors, unwrapped
 from gasl.structure.trace import trace
 
 __all__ = ["AxisSparsity", "Removal", "shrink", "sparsity"]
@@ -152,8 +152,7 @@ def shrink(
             difference = _in_double(model, structure, live, example_inputs)
         if not difference <= EXACT:
             raise _explain(model, structure, live, example_inputs, difference, gather)
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    return small, Removal(sparsity(tensors, structure, live), steps, difference)
+    return small, Removal(sparsity(named_tensors(model), structure, live), steps, difference)
 
 
 def _checked(protect: Collection[str], structure: Structure) -> frozenset[str]:
@@ -167,7 +166,7 @@ def _checked(protect: Collection[str], structure: Structure) -> frozenset[str]:
 
 
 def _alive(model: nn.Module, structure: Structure, protect: frozenset[str], gather: bool) -> Liveness:
-    return liveness(dict(model.named_parameters()) | dict(model.named_buffers()), structure, protect, gather)
+    return liveness(named_tensors(model), structure, protect, gather)
 
 
 def _in_double(model: nn.Module, structure: Structure, live: Liveness, example_inputs: ExampleInputs) -> float:

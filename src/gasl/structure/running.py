@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.errors import InputError
 
-__all__ = ["ExampleInputs", "call", "copied", "eager", "output_tensors", "undisturbed", "unwrapped"]
+__all__ = ["ExampleInputs", "call", "copied", "eager", "named_tensors", "output_tensors", "undisturbed", "unwrapped"]
 
 ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
 
@@ -36,6 +36,22 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if inner is model:
             return model
         model = inner
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer of a network by name; a tied one under its first name.
+
+    Args:
+        model: The network.
+
+    Returns:
+        Name to tensor.
+
+    Example:
+        >>> list(named_tensors(nn.BatchNorm1d(2, affine=False)))
+        ['running_mean', 'running_var', 'num_batches_tracked']
+    """
+    return dict(model.named_parameters()) | dict(model.named_buffers())
 
 
 def copied(example_inputs: ExampleInputs, model: nn.Module) -> ExampleInputs:

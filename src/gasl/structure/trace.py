@@ -8,7 +8,16 @@ from gasl.errors import InputError
 from gasl.structure.assemble import assemble
 from gasl.structure.axes import Structure
 from gasl.structure.gather import GatherLinear
-from gasl.structure.running import ExampleInputs, call, copied, eager, output_tensors, undisturbed, unwrapped
+from gasl.structure.running import (
+    ExampleInputs,
+    call,
+    copied,
+    eager,
+    named_tensors,
+    output_tensors,
+    undisturbed,
+    unwrapped,
+)
 from gasl.structure.tracer import Tracer
 
 __all__ = ["trace"]
@@ -41,7 +50,7 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         2  3  model output
     """
     model = unwrapped(model)
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    tensors = named_tensors(model)
     names = {id(tensor): name for name, tensor in tensors.items()}
     tracer = Tracer(
         tensors, {names[id(m.index)]: names[id(m.weight)] for m in model.modules() if isinstance(m, GatherLinear)}

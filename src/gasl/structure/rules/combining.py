@@ -1,5 +1,6 @@
 """Ops that combine elements: pointwise ops, pooling, reductions, padding."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,45 +77,37 @@ def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor) -> None:
 def pool(tracer: "Tracer", call: Call) -> None:
     """Pooling and resizing of space: a result channel is its input channel."""
     source, result = call.tensors[0], call.results[0]
-    labels = tracer.labels(source)
-    if labels is None:
-        return
     space = range(source.ndim - int(next(c for c in call.name if c.isdigit())), source.ndim)
-    if set(space) & set(varying_dims(labels)):
-        tracer.protect(source, f"{call.name} mixes units")
-        return
-    for d in space:
-        labels = labels.narrow(d, 0, 1)
-    tracer.set_labels(result, labels.expand(result.shape))
+    if (labels := _one_of(tracer, source, space, f"{call.name} mixes units")) is not None:
+        tracer.set_labels(result, labels.expand(result.shape))
 
 
 def reduce(tracer: "Tracer", call: Call) -> None:
     """Mean, sum and the like over dimensions that hold no units."""
     source, result = call.tensors[0], call.results[0]
-    labels = tracer.labels(source)
-    if labels is None:
-        return
     given = call.argument("dim")
     dims = [given] if isinstance(given, int) else given or range(source.ndim)
     reduced = {d % source.ndim for d in dims}
-    if reduced & set(varying_dims(labels)):
-        tracer.protect(source, f"{call.name} runs over the width")
-        return
-    for d in reduced:
-        labels = labels.narrow(d, 0, 1)
-    tracer.set_labels(result, labels.reshape(result.shape))
+    if (labels := _one_of(tracer, source, reduced, f"{call.name} runs over the width")) is not None:
+        tracer.set_labels(result, labels.reshape(result.shape))
 
 
 def pad(tracer: "Tracer", call: Call) -> None:
     """Padding of space; of the width it would add units that no parameter owns."""
     source, result = call.tensors[0], call.results[0]
+    padded = {source.ndim - 1 - i // 2 for i, amount in enumerate(call.args[1]) if amount != 0}
+    if (labels := _one_of(tracer, source, padded, f"{call.name} pads the width")) is not None:
+        tracer.set_labels(result, labels.expand(result.shape))
+
+
+def _one_of(tracer: "Tracer", source: Tensor, dims: Collection[int], reason: str) -> Tensor | None:
+    """The labels at one position of ``dims``; None if there are none, or, then protected, if they vary there."""
     labels = tracer.labels(source)
     if labels is None:
-        return
-    padded = {source.ndim - 1 - i // 2 for i, amount in enumerate(call.args[1]) if amount != 0}
-    if padded & set(varying_dims(labels)):
-        tracer.protect(source, f"{call.name} pads the width")
-        return
-    for d in padded:
+        return None
+    if set(dims) & set(varying_dims(labels)):
+        tracer.protect(source, reason)
+        return None
+    for d in dims:
         labels = labels.narrow(d, 0, 1)
-    tracer.set_labels(result, labels.expand(result.shape))
+    return labels
