@@ -1,30 +1,48 @@
 """``gasl.save`` and ``gasl.load``: a smaller network as one safetensors file, without pickle.
 
-The file holds every tensor once. Its metadata say which layers gather single features, which names are aliases of
-one tensor, and the SHA-256 of the data, which safetensors itself does not check.
+The file holds every tensor once. Its metadata say which names are aliases of one tensor, which layers gather single
+features, which numbers on modules a removal changed (heads, groups), and the SHA-256 of all of it, which safetensors
+itself does not check.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from gasl.errors import FileError, InputError
 from gasl.files.whole import whole_file
-from gasl.removal.resize import fit_attributes, set_gather, set_tensors
+from gasl.removal.resize import (
+    Attribute,
+    changed_attributes,
+    fit_attributes,
+    set_attributes,
+    set_gather,
+    set_tensors,
+)
 from gasl.structure.gather import GatherLinear
 from gasl.structure.running import unwrapped
 
 __all__ = ["load", "save"]
 
 _FORMAT = "gasl-1"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a file says beside its tensors: names of layers that gather, aliases, changed numbers by path."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    gathers: list[str] = field(default_factory=list)
+    attributes: dict[str, Attribute] = field(default_factory=dict)
 
 
 def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -52,8 +70,8 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     aliases = _aliases(own)
     tensors = {n: value.detach().cpu().contiguous().clone() for n, value in own.items() if n not in aliases}
     gathers = [name for name, module in model.named_modules() if isinstance(module, GatherLinear)]
-    layout = {"aliases": aliases, "gathers": gathers}
-    metadata = {"format": _FORMAT, "layout": json.dumps(layout, sort_keys=True)}
+    layout = _Layout(aliases, gathers, changed_attributes(model))
+    metadata = {"format": _FORMAT, "layout": json.dumps(asdict(layout), sort_keys=True)}
     metadata["sha256"] = _digest(tensors, metadata["layout"])
     with whole_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -72,7 +90,8 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
 
     Raises:
         FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class:
-            names, ties between tensors, numbers of dimensions and kernel sizes must agree.
+            names, ties between tensors, numbers of dimensions and kernel sizes must agree, and every number that a
+            removal changed must be there.
         InputError: If ``build`` does not make a network.
 
     Example:
@@ -87,29 +106,35 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
     if not isinstance(model, nn.Module):
         raise InputError(f"build must make an nn.Module, got {type(model).__name__}")
     model = unwrapped(model)
-    for name in layout["gathers"]:
-        if not isinstance(_submodule(model, name), nn.Linear):
-            raise FileError(
-                f"{path} has a linear layer {name!r} and {type(model).__name__} has none; is build its class?"
-            )
+    fits_not = f"{path} does not fit {type(model).__name__}"
+    for name in layout.gathers:
+        if not isinstance(_submodules(model).get(name), nn.Linear) or f"{name}.index" not in tensors:
+            raise FileError(f"{fits_not}: the file has a linear layer {name!r}; build must make the class of the file")
         set_gather(model, name, tensors[f"{name}.index"])
-    full = tensors | {name: tensors[target] for name, target in layout["aliases"].items()}
+    full = tensors | {name: tensors[target] for name, target in layout.aliases.items()}
     own = model.state_dict(keep_vars=True)
-    made = {name for name in full if name not in own and _empty_slot(model, name)}
-    if missing := [*sorted(set(own) - set(full)), *sorted(set(full) - set(own) - made)]:
+    slots = _optional(model)
+    if missing := [*sorted(own.keys() - full.keys()), *sorted(full.keys() - own.keys() - slots.keys())]:
         raise FileError(
-            f"{path} does not fit {type(model).__name__}: {', '.join(missing[:5])} "
-            f"{'is' if len(missing) == 1 else 'are'} in only one of them; build must make the class that was saved"
+            f"{fits_not}: {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} in only one of them; "
+            "build must make the class that was saved"
         )
+    kernels = _kernels(model)
     for name, value in full.items():
-        if name in own and _kernel(own[name]) != _kernel(value):
+        if (old := own.get(name, slots.get(name))) is not None and (
+            old.ndim != value.ndim or kernels.get(name, value.shape[2:]) != value.shape[2:]
+        ):
             raise FileError(
-                f"{path} does not fit {type(model).__name__}: {name!r} has shape {tuple(value.shape)} in the file and "
-                f"{tuple(own[name].shape)} in the class; only widths may differ"
+                f"{fits_not}: {name!r} has shape {tuple(value.shape)} in the file and {tuple(old.shape)} in the class; "
+                "only widths may differ"
             )
-    if (ties := _aliases(own)) != layout["aliases"]:
-        name = sorted(set(ties.items()) ^ set(layout["aliases"].items()))[0][0]
-        raise FileError(f"{path} does not fit {type(model).__name__}: {name!r} is tied to another in only one of them")
+    ties = {name: target for name, target in layout.aliases.items() if name in own}
+    if differing := sorted(set(_aliases(own).items()) ^ set(ties.items())):
+        raise FileError(f"{fits_not}: {differing[0][0]!r} is tied to another in only one of them")
+    try:
+        set_attributes(model, layout.attributes)
+    except InputError as error:
+        raise FileError(f"{fits_not}: {error}") from error
     set_tensors(model, tensors)
     fit_attributes(model)
     return model.to(device).eval()
@@ -122,23 +147,32 @@ def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return {name: target for name, target in names.items() if name != target}
 
 
-def _kernel(tensor: Tensor) -> tuple[int, ...]:
-    """What of a shape is no width: the number of dimensions, and all sizes after the second."""
-    return (tensor.ndim, *tensor.shape[2:])
+def _submodules(model: nn.Module) -> dict[str, nn.Module]:
+    return dict(model.named_modules(remove_duplicate=False))
 
 
-def _submodule(model: nn.Module, name: str) -> nn.Module | None:
-    return dict(model.named_modules()).get(name)
+def _kernels(model: nn.Module) -> dict[str, torch.Size]:
+    """What no removal changes of a weight's shape: the window of a convolution."""
+    return {
+        f"{name}.weight".lstrip("."): module.weight.shape[2:]
+        for name, module in _submodules(model).items()
+        if isinstance(module, _ConvNd)
+    }
 
 
-def _empty_slot(model: nn.Module, name: str) -> bool:
-    """Whether a parameter of this name exists and is None: a bias that folding made."""
-    path, _, attribute = name.rpartition(".")
-    module = _submodule(model, path)
-    return module is not None and attribute in module._parameters and module._parameters[attribute] is None
+def _optional(model: nn.Module) -> dict[str, Tensor | None]:
+    """What a file may hold beyond the class: a parameter that was None (folding makes a bias), a buffer not saved."""
+    return {
+        f"{name}.{attribute}".lstrip("."): tensor
+        for name, module in _submodules(model).items()
+        for attribute, tensor in [
+            *((a, None) for a, parameter in module._parameters.items() if parameter is None),
+            *((a, module._buffers[a]) for a in module._non_persistent_buffers_set),
+        ]
+    }
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, Tensor], _Layout]:
     if not path.is_file():
         raise FileError(f"there is no file {path}")
     try:
@@ -153,8 +187,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileError(f"{path} is truncated or not a safetensors file: {error}") from error
     if _digest(tensors, metadata["layout"]) != metadata["sha256"]:
         raise FileError(f"{path} was altered after it was written: its SHA-256 does not match")
-    layout: dict[str, Any] = json.loads(metadata["layout"])
-    return tensors, layout
+    return tensors, _parsed(metadata["layout"], tensors, path)
+
+
+def _parsed(text: str, tensors: Mapping[str, Tensor], path: Path) -> _Layout:
+    """The layout, held against the tensors: a file may have been made by anyone."""
+    try:
+        layout = _Layout(**json.loads(text))
+        sound = (
+            isinstance(layout.attributes, dict)
+            and all(isinstance(name, str) for name in layout.gathers)
+            and all(target in tensors and name not in tensors for name, target in layout.aliases.items())
+        )
+    except (ValueError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise FileError(f"{path} has a layout that this version cannot read; was it written by a newer one?")
+    return layout
 
 
 def _digest(tensors: Mapping[str, Tensor], layout: str) -> str:

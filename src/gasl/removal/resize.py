@@ -3,14 +3,22 @@
 from collections.abc import Mapping
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from gasl.errors import InputError
 from gasl.structure.gather import GatherLinear
 
-__all__ = ["fit_attributes", "set_gather", "set_tensors"]
+__all__ = ["Attribute", "changed_attributes", "fit_attributes", "set_attributes", "set_gather", "set_tensors"]
+
+Attribute = int | float | tuple[int, ...] | list[int]
+_RECORD = "_gasl_attributes"  # on the module itself, so that it stays with it in a copy, and wherever it is moved to
 
 
 def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Replace parameters and buffers by name; every alias of a replaced one follows.
+
+    A buffer that was not persistent becomes so: the class can no longer make it again.
 
     Args:
         model: Changed in place.
@@ -37,6 +45,7 @@ def set_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             buffer = module._buffers[attribute]
             for owner, key in owners[id(buffer)]:
                 owner._buffers[key] = value
+                owner._non_persistent_buffers_set.discard(key)
         elif old is None:
             weight = module._parameters.get("weight")
             trains = weight is None or weight.requires_grad
@@ -68,19 +77,109 @@ def set_gather(model: nn.Module, name: str, index: Tensor) -> None:
     layer.register_buffer("index", index.to(layer.weight.device))
 
 
+def set_attributes(model: nn.Module, attributes: Mapping[str, Attribute]) -> None:
+    """Change numbers that a module's forward reads (its heads, its groups), and note them for :func:`gasl.save`.
+
+    Args:
+        model: Changed in place; not at all if a name or value does not fit.
+        attributes: New values by path, e.g. ``"encoder.attention.num_heads"``. Tuples of numbers may be lists here.
+
+    Raises:
+        InputError: If there is no such number, or the value is of another kind.
+
+    Example:
+        >>> model = nn.Sequential(nn.GroupNorm(4, 8))
+        >>> set_attributes(model, {"0.num_groups": 2})
+        >>> model[0].num_groups, changed_attributes(model)
+        (2, {'0.num_groups': 2})
+    """
+    changes = []
+    for path, value in attributes.items():
+        name, _, attribute = path.rpartition(".")
+        module = dict(model.named_modules(remove_duplicate=False)).get(name)
+        old = vars(module).get(attribute) if module is not None else None
+        if module is None or attribute not in vars(module) or (new := _like(old, value)) is None:
+            found = "there is none" if old is None else f"the module has {old!r}"
+            raise InputError(f"{path!r} cannot become {value!r}: {found}")
+        changes.append((module, attribute, new))
+    for module, attribute, new in changes:
+        setattr(module, attribute, new)
+        module.__dict__.setdefault(_RECORD, {})[attribute] = new
+
+
+def changed_attributes(model: nn.Module) -> dict[str, Attribute]:
+    """Every number that :func:`set_attributes` has changed since the network was built, by path."""
+    return {
+        f"{name}.{attribute}".lstrip("."): value
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).get(_RECORD, {}).items()
+    }
+
+
+def _like(old: object, new: object) -> object:
+    """The new value in the type of the old one, or None where it is of another kind."""
+    if isinstance(old, bool) or isinstance(new, bool):
+        return None
+    if isinstance(old, int):
+        return new if isinstance(new, int) else None
+    if old is None or isinstance(old, float):  # a norm's eps may be None: PyTorch then takes the type's own
+        return float(new) if isinstance(new, (int, float)) else None
+    if not (isinstance(old, (tuple, list)) and isinstance(new, (tuple, list)) and len(new) == len(old)):
+        return None
+    return type(old)(new) if all(isinstance(number, int) for number in [*old, *new]) else None
+
+
 def fit_attributes(model: nn.Module) -> None:
-    """Let the size attributes of standard layers say what their tensors' shapes are."""
+    """Let the size attributes of standard layers say what their tensors' shapes are.
+
+    What no shape tells (heads, groups, the width of a norm without weights) is :func:`set_attributes`' part, before
+    this.
+    """
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.out_features, module.in_features = module.weight.shape
-        elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            module.out_channels = module.weight.shape[0]
-            module.in_channels = module.weight.shape[1] * module.groups
-        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
+        elif isinstance(module, nn.Bilinear):
+            module.out_features, module.in1_features, module.in2_features = module.weight.shape
+        elif isinstance(module, _ConvTransposeNd):
+            module.in_channels, module.out_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
+        elif isinstance(module, _ConvNd):
+            module.out_channels, module.in_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
+        elif isinstance(module, _NormBase):
             sized = module.weight if module.weight is not None else module.running_mean
             if sized is not None:
                 module.num_features = sized.numel()
+        elif isinstance(module, nn.GroupNorm):
+            if module.weight is not None:
+                module.num_channels = module.weight.numel()
+        elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+            if module.weight is not None:
+                module.normalized_shape = tuple(module.weight.shape)
+        elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+            module.num_embeddings, module.embedding_dim = module.weight.shape
+        elif isinstance(module, nn.MultiheadAttention):
+            _fit_attention(module)
         elif isinstance(module, nn.RNNBase):
-            module.input_size = module.get_parameter("weight_ih_l0").shape[1]
+            _fit_recurrent(module)
+        elif isinstance(module, nn.RNNCellBase):
+            module.hidden_size, module.input_size = module.weight_hh.shape[1], module.weight_ih.shape[1]
         elif isinstance(module, nn.PReLU):
             module.num_parameters = module.weight.numel()
+
+
+def _fit_attention(module: nn.MultiheadAttention) -> None:
+    module.embed_dim = module.out_proj.weight.shape[0]
+    module.head_dim = module.out_proj.weight.shape[1] // module.num_heads
+    module.kdim = module.vdim = module.embed_dim
+    if not module._qkv_same_embed_dim:
+        assert module.k_proj_weight is not None and module.v_proj_weight is not None  # noqa: PT018
+        module.kdim, module.vdim = module.k_proj_weight.shape[1], module.v_proj_weight.shape[1]
+
+
+def _fit_recurrent(module: nn.RNNBase) -> None:
+    """A recurrent layer; on a GPU its weights have to lie side by side again."""
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    module.input_size = module.get_parameter("weight_ih_l0").shape[1]
+    module.hidden_size = module.get_parameter("weight_ih_l0").shape[0] // gates
+    if module.proj_size > 0:
+        module.proj_size = module.get_parameter("weight_hr_l0").shape[0]
+    module.flatten_parameters()
