@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gasl.removal import liveness, plan
+from gasl.removal import Plan, liveness, plan
 from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.resize import set_tensors
 from gasl.structure.trace import trace
@@ -109,3 +109,35 @@ def test_a_duplicate_shares_nothing():
     other = duplicate(model)
     assert other.weight.data_ptr() != model.weight.data_ptr()
     assert model.last.requires_grad
+
+
+def test_scales_and_attributes_are_carried_out_too():
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)).double()
+    model[1].weight.data.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    index = torch.tensor([0, 2])
+    keep = {("0.weight", 0): index, ("0.bias", 0): index, ("1.weight", 0): index, ("1.bias", 0): index}
+    scales = {"1.weight": torch.tensor([2.0, 1.0, 3.0]), "0.bias": torch.tensor(0.5)}
+    steps = Plan(keep, {}, (), {"1.normalized_shape": (2,), "1.eps": 0.25}, scales)
+    small = apply_plan(model, steps)
+    assert small[1].weight.tolist() == [2.0, 9.0]
+    assert torch.equal(small[0].bias, 0.5 * model[0].bias[index])
+    assert (small[1].normalized_shape, small[1].eps, model[1].eps) == ((2,), 0.25, 1e-5)
+    assert small(torch.ones(1, 2).double()).shape == (1, 2)
+    assert "1.weight is scaled" in str(steps)
+    assert "1.eps becomes 0.25" in str(steps)
+
+
+def test_weights_keep_their_memory_format():
+    model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    small = apply_plan(model, Plan({("weight", 0): torch.tensor([1, 3])}, {}, ()))
+    assert small.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(small.weight, model.weight[[1, 3]])
+
+
+def test_a_buffer_that_was_cut_is_kept_in_the_state_from_now_on():
+    model = nn.Module()
+    model.register_buffer("table", torch.arange(3.0), persistent=False)
+    model.register_buffer("other", torch.arange(3.0), persistent=False)
+    small = apply_plan(model, Plan({("table", 0): torch.tensor([2])}, {}, ()))
+    assert {name: value.tolist() for name, value in small.state_dict().items()} == {"table": [2.0]}
+    assert not model.state_dict()

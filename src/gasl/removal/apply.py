@@ -1,20 +1,84 @@
-"""Carry out a plan on a copy of the model."""
+"""Carry out a plan: the smaller tensors, and a copy of the model that holds them."""
 
 import copy
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError
 from gasl.removal.plan import Plan
-from gasl.removal.resize import fit_attributes, set_gather, set_tensors
+from gasl.removal.resize import fit_attributes, set_attributes, set_gather, set_tensors
 from gasl.structure.running import named_tensors
 
-__all__ = ["apply_plan", "duplicate"]
+__all__ = ["apply_plan", "cut", "cuts_of", "duplicate", "fit_structure", "smaller_tensors"]
+
+Cut = tuple[int, Tensor]  # a dimension and the indices that stay
 
 
-def duplicate(model: nn.Module) -> nn.Module:
+def cuts_of(plan: Plan) -> dict[str, list[Cut]]:
+    """What the plan keeps, tensor by tensor."""
+    cuts: dict[str, list[Cut]] = {}
+    for (name, dim), index in plan.keep.items():
+        cuts.setdefault(name, []).append((dim, index))
+    return cuts
+
+
+def cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    """The part of a tensor that stays, in memory of its own and in the same memory format.
+
+    Example:
+        >>> cut(torch.arange(6).reshape(2, 3), [(0, torch.tensor([1])), (1, torch.tensor([0, 2]))])
+        tensor([[3, 5]])
+    """
+    part = tensor
+    for dim, index in cuts:
+        part = part.index_select(dim, index.to(part.device))
+    if tensor.layout is torch.strided and not tensor.is_contiguous():
+        last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
+        if last is not None and tensor.is_contiguous(memory_format=last):
+            part = part.contiguous(memory_format=last)
+    return part if part is not tensor else tensor.clone()
+
+
+@torch.no_grad()
+def smaller_tensors(tensors: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
+    """The tensors that a plan changes, as they will be. Nothing is written to.
+
+    Args:
+        tensors: Parameters and buffers of the network that the plan was made for, or of a copy of it.
+        plan: What to keep.
+
+    Returns:
+        New tensors by name; a name that was not there is a bias that takes up a constant.
+    """
+    changed: dict[str, Tensor] = {}
+    for fold in plan.folds:
+        weight = tensors[fold.weight]
+        read = weight.index_select(1, fold.columns.to(weight.device))
+        shift = (read.flatten(2).sum(dim=2) if read.ndim > 2 else read) @ fold.value.to(weight)
+        old = changed.get(fold.bias, tensors.get(fold.bias))
+        changed[fold.bias] = shift if old is None else old + shift
+    for name, factor in plan.scales.items():
+        changed[name] = changed.get(name, tensors[name]) * factor.to(tensors[name])
+    for name, cuts in cuts_of(plan).items():
+        changed[name] = cut(changed.get(name, tensors[name]).detach(), cuts)
+    for fold in plan.folds:  # a bias that was made has no plan of its own: it follows the rows of its weight
+        rows = plan.keep.get((fold.weight, 0))
+        if fold.bias not in tensors and rows is not None:
+            changed[fold.bias] = cut(changed[fold.bias], [(0, rows)])
+    return changed
+
+
+def duplicate(model: nn.Module, replaced: Mapping[int, Tensor] | None = None) -> nn.Module:
     """A deep copy of a model, also of one that still holds activations of its last pass.
+
+    Args:
+        model: The model.
+        replaced: By the id of a tensor of the model, what the copy has in its place; such a tensor is not copied.
+
+    Returns:
+        The copy.
 
     Raises:
         InputError: If something else in it cannot be copied.
@@ -26,15 +90,16 @@ def duplicate(model: nn.Module) -> nn.Module:
         False
     """
     held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    known = {id(tensor): tensor.detach().clone() for tensor in held if not tensor.is_leaf}
     try:
-        return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in held if not tensor.is_leaf})
+        return copy.deepcopy(model, known | dict(replaced or {}))
     except (RuntimeError, TypeError) as error:
         raise InputError(f"{type(model).__name__} cannot be copied: {error}") from error
 
 
 @torch.no_grad()
 def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
-    """A smaller copy of the model; the model itself is not touched.
+    """A smaller copy of the model; the model itself is not touched, and its large tensors are not copied.
 
     Args:
         model: The network that the plan was made for.
@@ -44,26 +109,28 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         A network of the same class, with the same names in the same order (and a bias more where a constant had to
         go somewhere).
     """
-    small = duplicate(model)
-    small.zero_grad(set_to_none=True)
-    source = named_tensors(small)
-    changed: dict[str, Tensor] = {}
-    for fold in plan.folds:
-        weight = source[fold.weight]
-        summed = weight.flatten(2).sum(dim=2) if weight.ndim > 2 else weight
-        columns = fold.columns.to(weight.device)
-        shift = summed[:, columns] @ fold.value.to(weight)
-        old = changed.get(fold.bias, source.get(fold.bias))
-        changed[fold.bias] = shift if old is None else old + shift
-    for (name, dim), index in plan.keep.items():
-        tensor = changed.get(name, source[name])
-        changed[name] = tensor.index_select(dim, index.to(tensor.device))
-    for fold in plan.folds:  # a bias that was made has no plan of its own: it follows the rows of its weight
-        rows = plan.keep.get((fold.weight, 0))
-        if fold.bias not in source and rows is not None:
-            changed[fold.bias] = changed[fold.bias][rows.to(changed[fold.bias].device)]
-    set_tensors(small, {name: tensor.detach().clone() for name, tensor in changed.items()})
-    for module, index in plan.gathers.items():
-        set_gather(small, module, index)
-    fit_attributes(small)
+    tensors = named_tensors(model)
+    changed = smaller_tensors(tensors, plan)
+    replaced = {id(tensors[name]): _as(tensors[name], value) for name, value in changed.items() if name in tensors}
+    small = duplicate(model, replaced)
+    set_tensors(small, {name: value for name, value in changed.items() if name not in tensors})
+    fit_structure(small, plan)
     return small
+
+
+def fit_structure(model: nn.Module, plan: Plan) -> None:
+    """Let classes and attributes of a network's modules follow its smaller tensors.
+
+    A buffer that was not persistent becomes so where it was cut: the class can no longer make it again.
+    """
+    for module, index in plan.gathers.items():
+        set_gather(model, module, index)
+    set_attributes(model, plan.attributes)
+    fit_attributes(model)
+    changed = {id(tensor) for name, tensor in named_tensors(model).items() if name in {*plan.scales, *cuts_of(plan)}}
+    for owner in model.modules():
+        owner._non_persistent_buffers_set -= {key for key, buffer in owner._buffers.items() if id(buffer) in changed}
+
+
+def _as(old: Tensor, value: Tensor) -> Tensor:
+    return nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else value

@@ -1,10 +1,11 @@
 """A removal as data: which indices of which tensor stay. It can be printed and tested without a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from gasl.removal.liveness import Liveness
+from gasl.removal.resize import Attribute
 from gasl.structure.axes import Affine, Structure
 
 __all__ = ["Fold", "Plan", "plan"]
@@ -35,16 +36,22 @@ class Plan:
         keep: For each (tensor, dimension) that gets smaller, the indices that stay.
         gathers: For each linear layer that reads single features, their indices in its smaller input.
         folds: Constants that go into biases first.
+        attributes: New values of numbers that a forward reads from a module, by their path.
+        scales: Factors of whole tensors, broadcast over them before anything is cut.
     """
 
     keep: dict[tuple[str, int], Tensor]
     gathers: dict[str, Tensor]
     folds: tuple[Fold, ...]
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    scales: dict[str, Tensor] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{name}[{dim}] keeps {index.numel()}" for (name, dim), index in self.keep.items()]
         lines += [f"{module} gathers {index.numel()} features" for module, index in self.gathers.items()]
         lines += [f"{fold.bias} takes up {fold.columns.numel()} constants" for fold in self.folds]
+        lines += [f"{name} is scaled" for name in self.scales]
+        lines += [f"{name} becomes {value}" for name, value in self.attributes.items()]
         return "\n".join(lines) or "nothing to remove"
 
 
