@@ -8,7 +8,7 @@ from gasl.errors import FileError, GaslError, InputError, MissingExtraError, Rem
 from gasl.files import export, load, save
 from gasl.measure import Comparison, Measurement, compare, measure
 from gasl.methods import GASL, METHODS, Attention, GroupLasso, Method, StructuredAttention
-from gasl.removal import AxisSparsity, Removal, shrink
+from gasl.removal import AxisSparsity, Removal, shrink, shrink_
 from gasl.sparsifier import Sparsifier
 from gasl.structure import Axis, Structure, trace
 
@@ -40,5 +40,6 @@ __all__ = [
     "measure",
     "save",
     "shrink",
+    "shrink_",
     "trace",
 ]

@@ -14,7 +14,8 @@ from gasl.errors import InputError
 from gasl.methods.base import Method, State, check_number
 from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
-from gasl.removal.shrink import AxisSparsity, Removal, shrink, sparsity
+from gasl.removal.result import AxisSparsity, Removal, sparsity
+from gasl.removal.shrink import shrink
 from gasl.structure.groups import UnitGroups, WeightGroups, versions
 from gasl.structure.optimizers import learning_rates, states_of
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
@@ -83,6 +84,7 @@ class Sparsifier:
         self.removal: Removal | None = None
         self._example_inputs = example_inputs
         self._protect = protected_axes(protect, self.structure, self.model)
+        self._protect_names = tuple(protect)
         floors = unit_floors(min_units, self.structure)
         self.groups: UnitGroups | WeightGroups = (
             weight_groups(self.model, self.structure, protect)
@@ -212,7 +214,7 @@ class Sparsifier:
         Raises:
             RemovalError: If an output would have changed.
         """
-        small, self.removal = shrink(self.model, self._example_inputs, protect=self._protect)
+        small, self.removal = shrink(self.model, self._example_inputs, protect=self._protect_names)
         self.detach()
         return small
 

@@ -23,7 +23,7 @@ def test_protected_axes_stay_whole():
 
 def test_protect_takes_names_of_axes():
     model, x = lenet()
-    with pytest.raises(InputError, match=r"unknown axis 'conv'; did you mean 'conv[12]'"):
+    with pytest.raises(InputError, match=r"unknown axis or module 'conv'; did you mean 'conv[12]'"):
         shrink(model, x, protect=["conv"])
     with pytest.raises(InputError, match=r"write protect=\['conv1'\]"):
         shrink(model, x, protect="conv1")

@@ -1,125 +1,45 @@
-"""``gasl.shrink``: remove every dead unit, prove that no output changed, or change nothing."""
+"""``gasl.shrink`` and ``gasl.shrink_``: remove every dead unit, prove that no output changed, or change nothing."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.optim import Optimizer
 
-from gasl.errors import InputError, RemovalError, unknown_name
-from gasl.removal.apply import apply_plan, duplicate
-from gasl.removal.liveness import Liveness, liveness
-from gasl.removal.plan import Plan, plan
-from gasl.removal.verify import difference_between
-from gasl.structure.axes import Structure
-from gasl.structure.groups import UnitGroups
-from gasl.structure.running import ExampleInputs, copied, named_tensors, unwrapped
-from gasl.structure.trace import trace
+from gasl.removal.apply import apply_plan, smaller_tensors
+from gasl.removal.decide import Decision, decide
+from gasl.removal.inplace import check_single, commit, resized
+from gasl.removal.plan import Plan
+from gasl.removal.result import Removal, shapes_of, sparsity
+from gasl.removal.rounding import check_round_to
+from gasl.removal.states import optimizers_of
+from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 
-__all__ = ["AxisSparsity", "Removal", "shrink", "sparsity"]
-
-EXACT, SINGLE = 1e-10, 1e-5  # float64; any narrower type, and beyond it a float64 copy decides
-
-
-@dataclass(frozen=True)
-class AxisSparsity:
-    """How many units of an axis are left.
-
-    Args:
-        name: The axis.
-        size: Units before.
-        alive_own: Units whose own group is not zero.
-        alive: Units that stay, after what nobody feeds or reads has gone too.
-
-    Example:
-        >>> entry = AxisSparsity("conv1", size=20, alive_own=10, alive=5)
-        >>> entry.sparsity_own, entry.sparsity_propagated
-        (50.0, 75.0)
-    """
-
-    name: str
-    size: int
-    alive_own: int
-    alive: int
-
-    @property
-    def sparsity_own(self) -> float:
-        """Percent of units that are dead by their own weights."""
-        return 100 * (1 - self.alive_own / self.size)
-
-    @property
-    def sparsity_propagated(self) -> float:
-        """Percent of units that can be removed."""
-        return 100 * (1 - self.alive / self.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """What was removed and how exactly the outputs agree. Printing it shows a table.
-
-    Args:
-        axes: Units before and after.
-        plan: What was kept of each tensor.
-        max_rel_diff: Largest output difference over the largest output, on the example inputs and on noise.
-
-    Example:
-        >>> print(Removal((AxisSparsity("conv1", 20, 10, 5),), Plan({}, {}, ()), max_rel_diff=0.0))
-        axis   before  after  own sparsity  propagated
-        conv1      20      5         50.0%       75.0%
-        largest relative output difference 0.0e+00
-    """
-
-    axes: tuple[AxisSparsity, ...]
-    plan: Plan
-    max_rel_diff: float
-
-    @property
-    def widths(self) -> dict[str, tuple[int, int]]:
-        """Units before and after, by axis."""
-        return {axis.name: (axis.size, axis.alive) for axis in self.axes}
-
-    def __str__(self) -> str:
-        width = max(len("axis"), *(len(a.name) for a in self.axes))
-        lines = [f"{'axis':{width}}  before  after  own sparsity  propagated"]
-        lines += [
-            f"{a.name:{width}}  {a.size:6d}  {a.alive:5d}  {a.sparsity_own:11.1f}%  {a.sparsity_propagated:9.1f}%"
-            for a in self.axes
-        ]
-        return "\n".join([*lines, f"largest relative output difference {self.max_rel_diff:.1e}"])
-
-
-def sparsity(tensors: dict[str, Tensor], structure: Structure, live: Liveness) -> tuple[AxisSparsity, ...]:
-    """Own and propagated sparsity of each axis.
-
-    Args:
-        tensors: The model's parameters and buffers.
-        structure: Its trace.
-        live: What stays.
-
-    Returns:
-        One entry an axis.
-    """
-    norms = UnitGroups(tensors, structure.axes, "filter", "in").norms()
-    return tuple(
-        AxisSparsity(axis.name, axis.size, int((n > 0).sum()), int(live.kept[axis.name].sum()))
-        for axis, n in zip(structure.axes, norms, strict=True)
-    )
+__all__ = ["shrink", "shrink_"]
 
 
 def shrink(
-    model: nn.Module, example_inputs: ExampleInputs, *, protect: Collection[str] = (), gather: bool = True
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    protect: Collection[str] = (),
+    gather: bool = True,
+    round_to: int | None = None,
 ) -> tuple[nn.Module, Removal]:
     """Remove every unit whose removal changes no output. The model itself is not touched.
 
     A unit goes if it is exactly zero where it counts, wherever the zeros came from: nobody reads it, or it emits a
     constant that its readers' biases can take up. What was asked for is checked: both networks are run on the
-    example inputs and on noise of the same shapes.
+    example inputs and on noise of the same shapes, in evaluation mode and, where it draws no random numbers, in
+    training mode.
 
     Args:
         model: Any traceable network.
         example_inputs: What :func:`gasl.trace` takes.
-        protect: Names of axes to leave whole.
+        protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         gather: Whether single features of a flattened map (or of the input) may go; else whole maps only.
+        round_to: Keep each width at a multiple of this, or at its full size; units stay for it though they are dead.
 
     Returns:
         The smaller network, and what was removed.
@@ -136,71 +56,83 @@ def shrink(
         ((8, 2), Linear(in_features=4, out_features=2, bias=True))
     """
     model = unwrapped(model)
-    structure = trace(model, example_inputs)
-    if not structure.axes:
-        reasons = (
-            "; ".join(f"{p.name}: {p.reason}" for p in structure.protected) or "no convolution or linear layer ran"
-        )
-        raise InputError(f"this network has no unit that could be removed ({reasons})")
-    live = _alive(model, structure, _checked(protect, structure), gather)
-    steps = plan(structure, live)
-    small = apply_plan(model, steps)
-    difference = difference_between(model, small, example_inputs)
-    exact = all(p.dtype is torch.float64 for p in model.parameters() if p.is_floating_point())
-    if not difference <= (EXACT if exact else SINGLE):
-        if not exact:
-            difference = _in_double(model, structure, live, example_inputs)
-        if not difference <= EXACT:
-            raise _explain(model, structure, live, example_inputs, difference, gather)
-    return small, Removal(sparsity(named_tensors(model), structure, live), steps, difference)
+    made: dict[int, nn.Module] = {}
+
+    @contextmanager
+    def copy(steps: Plan) -> Iterator[nn.Module]:
+        made.clear()
+        made[id(steps)] = apply_plan(model, steps)
+        yield made[id(steps)]
+
+    decision = decide(model, example_inputs, protect, gather, check_round_to(round_to), copy)
+    small = made.get(id(decision.plan)) or apply_plan(model, decision.plan)
+    return small, _removal(model, decision)
 
 
-def _checked(protect: Collection[str], structure: Structure) -> frozenset[str]:
-    if isinstance(protect, str):
-        raise InputError(f"protect takes a list of names, got the string {protect!r}; write protect=[{protect!r}]")
-    names = [axis.name for axis in structure.axes]
-    for name in protect:
-        if name not in names and name not in {p.name for p in structure.protected}:
-            raise unknown_name("axis", name, names)
-    return frozenset(protect)
-
-
-def _alive(model: nn.Module, structure: Structure, protect: frozenset[str], gather: bool) -> Liveness:
-    return liveness(named_tensors(model), structure, protect, gather)
-
-
-def _in_double(model: nn.Module, structure: Structure, live: Liveness, example_inputs: ExampleInputs) -> float:
-    """The same removal on a float64 copy, where rounding cannot hide or feign a difference."""
-    double = duplicate(model).double()
-    inputs = copied(example_inputs, double)
-    try:
-        exact = trace(double, inputs)
-    except InputError:  # a forward that holds a narrower type
-        return float("inf")
-    same = exact.classes.keys() == structure.classes.keys() and all(
-        torch.equal(classes, exact.classes[key]) for key, classes in structure.classes.items()
-    )
-    return difference_between(double, apply_plan(double, plan(exact, live)), inputs) if same else float("inf")
-
-
-def _explain(
+def shrink_(
     model: nn.Module,
-    structure: Structure,
-    live: Liveness,
     example_inputs: ExampleInputs,
-    difference: float,
-    gather: bool,
-) -> RemovalError:
-    """Find an axis that cannot be cut alone, for the message."""
-    everything = frozenset(axis.name for axis in structure.axes)
-    for axis in structure.axes:
-        if bool(live.kept[axis.name].all()):
-            continue
-        alone = _alive(model, structure, everything - {axis.name}, gather)
-        small = apply_plan(model, plan(structure, alone))
-        if not difference_between(model, small, example_inputs) <= 1e-3:
-            return RemovalError(
-                f"removing units of {axis.name!r} would change the outputs (the forward holds its width as a number, or"
-                f" mixes its units in a way the trace did not see); nothing was changed. Use protect=[{axis.name!r}]"
-            )
-    return RemovalError(f"the smaller network differs by {difference:.1e} of the largest output; nothing was changed")
+    *,
+    optimizer: Optimizer | Iterable[Optimizer] | None = None,
+    protect: Collection[str] = (),
+    gather: bool = True,
+    round_to: int | None = None,
+) -> Removal:
+    """Remove dead units from a network where it stands, in the middle of its training.
+
+    The modules and ``Parameter`` objects stay, with their names, order, ``requires_grad``, hooks and param groups, so
+    that optimizers, schedulers and whoever else holds them go on. Pending gradients and the optimizer's state are cut
+    with the weights; what is left of either is the same to the bit. The next training step is that of the large
+    network in which the removed weights are held.
+
+    A constant that a removed unit emitted goes into the biases of its readers. A layer without a bias is given one: a
+    new parameter, which joins the param groups of the layer's weight and starts without state. Graphs from before are
+    void: a loss that is still to be differentiated must be so first.
+
+    Args:
+        model: Any traceable network; a compiled wrapper is looked through, a distributed one refused.
+        example_inputs: What :func:`gasl.trace` takes.
+        optimizer: The optimizer of its weights, or all of them. State of the weights' own shape can be cut (SGD, Adam,
+            AdamW, RMSprop, Adagrad and their kin), and that of Adafactor; other is refused.
+        protect: As for :func:`gasl.shrink`.
+        gather: As for :func:`gasl.shrink`.
+        round_to: As for :func:`gasl.shrink`.
+
+    Returns:
+        What was removed; :meth:`Removal.apply_` does the same to a moving average of the weights.
+
+    Raises:
+        InputError: If the network has nothing that could be removed, is wrapped for several processes, or an
+            optimizer's state cannot be cut.
+        RemovalError: If an output would have changed. Whatever is raised, nothing was changed.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> optimizer = torch.optim.Adam(model.parameters())
+        >>> weight = model[0].weight
+        >>> model(torch.randn(2, 4)).sum().backward(); optimizer.step()
+        >>> _ = nn.init.zeros_(weight[:6])
+        >>> removal = shrink_(model, torch.randn(2, 4), optimizer=optimizer)
+        >>> model[0].weight is weight, weight.shape, optimizer.state[weight]["exp_avg"].shape
+        (True, torch.Size([2, 4]), torch.Size([2, 4]))
+    """
+    check_single(model)
+    model = unwrapped(model)
+    optimizers = optimizers_of(optimizer)
+
+    @contextmanager
+    def in_place(steps: Plan) -> Iterator[nn.Module]:
+        with resized(model, steps, smaller_tensors(named_tensors(model), steps)) as small:
+            yield small
+
+    decision = decide(model, example_inputs, protect, gather, check_round_to(round_to), in_place)
+    removal = _removal(model, decision)
+    commit(model, decision.plan, smaller_tensors(named_tensors(model), decision.plan), optimizers)
+    return removal
+
+
+def _removal(model: nn.Module, decision: Decision) -> Removal:
+    tensors = named_tensors(model)
+    with torch.no_grad():
+        axes = sparsity(tensors, decision.structure, decision.live)
+    return Removal(axes, decision.plan, decision.difference, decision.difference_train, shapes_of(tensors))

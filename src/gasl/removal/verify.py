@@ -1,12 +1,17 @@
 """Do two networks give the same outputs?"""
 
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gasl.structure.running import ExampleInputs, call, copied, eager, output_tensors, undisturbed
 
-__all__ = ["difference_between", "largest_difference"]
+__all__ = ["Reference", "difference_between", "largest_difference"]
 
 
 def largest_difference(left: object, right: object) -> float:
@@ -43,6 +48,110 @@ def _gap(left: Tensor, right: Tensor) -> float:
     return gap / scale if gap < float("inf") else float("inf")
 
 
+class Reference:
+    """What a network gives on the example inputs and, where it takes it, on noise; to hold another network against.
+
+    In training mode it is run once, on the noise. That mode is the one that the network is in; where no module of it
+    is in training mode, all are put there.
+
+    Args:
+        model: The network, as it is now; it may be changed afterwards.
+        example_inputs: What :func:`gasl.trace` takes.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> reference = Reference(layer, torch.zeros(1, 3))
+        >>> _ = layer.weight.data[:, 0].zero_()
+        >>> reference.difference(layer) > 0
+        True
+    """
+
+    def __init__(self, model: nn.Module, example_inputs: ExampleInputs) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def noise(leaf: object) -> object:
+            if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                return torch.randn(leaf.shape, generator=generator).to(leaf)
+            return leaf
+
+        given = copied(example_inputs, model)
+        with undisturbed(model), eager():
+            self._cases = [(given, call(model, copied(given, model)))]
+            noisy: ExampleInputs = tree_map(noise, given)
+            try:
+                self._cases.append((noisy, call(model, copied(noisy, model))))
+            except Exception:  # the model's own rules for its inputs
+                noisy = given
+        self._training_inputs = noisy
+        self._training = self._run(model)
+
+    def difference(self, other: nn.Module) -> float:
+        """How far the outputs are apart in evaluation mode; infinite if the other network does not run."""
+        with undisturbed(other), eager():
+            try:
+                return max(largest_difference(out, call(other, copied(given, other))) for given, out in self._cases)
+            except Exception:  # sizes that a forward holds as numbers
+                return float("inf")
+
+    def training_difference(self, other: nn.Module) -> float | None:
+        """How far they are apart in training mode; None if the network does not run in it, or draws random numbers."""
+        if self._training is None:
+            return None
+        try:
+            got = self._run(other)
+        except Exception:
+            return float("inf")
+        return float("inf") if got is None else largest_difference(self._training[0], got[0])
+
+    def repeatable(self, model: nn.Module) -> bool:
+        """Whether the network itself gives the same again in training mode; it may draw from a generator of its own."""
+        again = self.training_difference(model)
+        return again is None or again == 0.0
+
+    def _run(self, model: nn.Module) -> tuple[object] | None:
+        inputs = copied(self._training_inputs, model)
+        with training(model), eager():
+            before = _generators(model)
+            try:
+                outputs = call(model, inputs)
+            except Exception:  # e.g. a batch of one in front of a batch norm
+                return None
+            return (outputs,) if _generators(model) == before else None
+
+
+@contextmanager
+def training(model: nn.Module) -> Iterator[None]:
+    """Training mode without gradients; flags, buffers and random generators are as before afterwards."""
+    flags = {module: module.training for module in model.modules()}
+    state, numpy = random.getstate(), sys.modules.get("numpy")
+    drawn = numpy.random.get_state() if numpy is not None else None
+    try:
+        with undisturbed(model):
+            if any(flags.values()):
+                for module, flag in flags.items():
+                    module.training = flag
+            else:
+                model.train()
+            yield
+    finally:
+        random.setstate(state)
+        if numpy is not None:
+            numpy.random.set_state(drawn)
+
+
+def _generators(model: nn.Module) -> list[object]:
+    """The states of all random generators that a forward draws from if it is given none."""
+    numpy = sys.modules.get("numpy")
+    devices = {p.device for p in [*model.parameters(), *model.buffers()] if p.device.type == "cuda"}
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
+    drawn = () if numpy is None else numpy.random.get_state()
+    return [
+        *(state.numpy().tobytes() for state in states),
+        random.getstate(),
+        *(part.tobytes() if hasattr(part, "tobytes") else part for part in drawn),
+    ]
+
+
 def difference_between(model: nn.Module, small: nn.Module, example_inputs: ExampleInputs) -> float:
     """How far the outputs of two networks are apart, on the example inputs and, where the model takes it, on noise.
 
@@ -54,25 +163,4 @@ def difference_between(model: nn.Module, small: nn.Module, example_inputs: Examp
     Returns:
         The larger of both :func:`largest_difference`.
     """
-    generator = torch.Generator().manual_seed(0)
-
-    def noise(leaf: object) -> object:
-        if isinstance(leaf, Tensor) and leaf.is_floating_point():
-            return torch.randn(leaf.shape, generator=generator).to(leaf)
-        return leaf
-
-    largest = 0.0
-    for inputs in (example_inputs, tree_map(noise, copied(example_inputs, model))):
-        with undisturbed(model), undisturbed(small), eager():
-            try:
-                wanted = call(model, copied(inputs, model))
-            except Exception:  # the model's own rules for its inputs
-                if inputs is example_inputs:
-                    raise
-                continue
-            try:
-                got = call(small, copied(inputs, model))
-            except Exception:  # sizes that a forward holds as numbers
-                return float("inf")
-            largest = max(largest, largest_difference(wanted, got))
-    return largest
+    return Reference(model, example_inputs).difference(small)

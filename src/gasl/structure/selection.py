@@ -1,6 +1,6 @@
 """What the user's words choose: which axes are protected, how many units stay, and what is left to make sparse."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from gasl.structure.membership import group_followers, group_members
 __all__ = ["protected_axes", "unit_floors", "unit_groups", "weight_groups"]
 
 
-def protected_axes(protect: Sequence[str], structure: Structure, model: nn.Module) -> frozenset[str]:
+def protected_axes(protect: Collection[str], structure: Structure, model: nn.Module) -> frozenset[str]:
     """The axes that a list of names leaves whole.
 
     A name is that of an axis, or of a module: then every axis that the module produces or normalises, and its single
