@@ -9,7 +9,9 @@ from torch import nn
 
 from gasl.errors import InputError
 from gasl.models import ResNet18
-from gasl.removal import shrink, shrink_
+from gasl.removal import Liveness, shrink, shrink_
+from gasl.removal.rounding import rounding_units
+from gasl.structure.axes import Axis, Member, Structure
 from gasl.structure.trace import trace
 from removal.networks import damage, random_network
 from removal.training import OPTIMIZERS, backward, batch, setup
@@ -144,3 +146,30 @@ def test_random_networks(round_to):
 def test_what_is_no_number_of_units_is_refused(wrong):
     with pytest.raises(InputError, match="round_to must be a whole number of units, at least 1"):
         shrink(mlp(), torch.randn(4, 5).double(), round_to=wrong)
+
+
+def test_units_of_neighbours_are_rounded_as_what_they_own():
+    """Four heads of six: the width is a multiple of 4 for every even number of heads."""
+    units = torch.arange(4).repeat_interleave(6)
+    whole = Member("fused", 0, torch.cat([units, units, torch.full((3,), -1), units]), "producer")
+    axis = Axis("heads", 4, "width", (whole, Member("out", 1, units, "consumer")))
+    classes = {("fused", 0): torch.cat([units, units, torch.full((3,), -1), units]) + 1, ("out", 1): units + 1}
+    structure = Structure((axis,), (), (), classes, frozenset(), frozenset())
+    removed = torch.tensor([False, True, False, True, True])
+    live = Liveness(removed, {"heads": ~removed[1:]}, ())
+    assert rounding_units(live, structure, 2).tolist() == [False] * 5
+    assert rounding_units(live, structure, 6).tolist() == [False] * 5
+    assert rounding_units(live, structure, 4).tolist() == [False, True, False, False, False]
+    assert rounding_units(live, structure, 8).tolist() == [False, True, False, True, True]
+
+
+def test_a_head_comes_back_without_the_dead_places_of_all_heads():
+    """Two heads of three places: classes 1 to 6."""
+    cells = torch.arange(6)
+    heads = Axis("heads", 2, "width", (Member("w", 0, cells // 3, "producer"),))
+    places = Axis("places", 3, "width", (Member("w", 0, cells % 3, "producer"),))
+    structure = Structure((heads, places), (), (), {("w", 0): cells + 1}, frozenset(), frozenset())
+    removed = torch.tensor([False, True, True, True, False, False, True])  # head 0, and place 2 of both
+    kept = {"heads": torch.tensor([False, True]), "places": torch.tensor([True, True, False])}
+    held = rounding_units(Liveness(removed, kept, ()), structure, 2)
+    assert held.tolist() == [False, True, True, False, False, False, False]

@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gasl.errors import InputError, RemovalError
 from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.liveness import Liveness, liveness
 from gasl.removal.plan import Plan, plan
-from gasl.removal.rounding import rounding_units, statistic_units, with_units
+from gasl.removal.rounding import round_features, rounding_units, statistic_units
 from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
 from gasl.structure.running import ExampleInputs, copied, named_tensors
@@ -63,17 +63,15 @@ class _Wish:
         """What stays; with ``hold`` also what emits another constant in training mode."""
         tensors = named_tensors(self.model)
         whole = self.protect if protect is None else protect
+        held: Tensor | None = None
         while True:
-            live = liveness(tensors, structure, whole, self.gather)
-            found: Liveness | str = live
-            if hold:
-                found = with_units(live, structure, tensors, statistic_units(live, structure, tensors))
-            if self.round_to > 1 and not isinstance(found, str):
-                stay = rounding_units(found, structure, self.round_to)
-                found = with_units(found, structure, tensors, stay, self.round_to)
-            if not isinstance(found, str):
-                return found
-            whole |= {found}
+            live = liveness(tensors, structure, whole, self.gather, held)
+            more = statistic_units(live, structure, tensors) if hold else torch.zeros_like(live.removed)
+            if self.round_to > 1 and not bool(more.any()):
+                more = rounding_units(live, structure, self.round_to)
+            if not bool(more.any()):
+                return round_features(live, structure, self.round_to)
+            held = more if held is None else held | more
 
 
 def decide(

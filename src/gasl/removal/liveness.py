@@ -38,7 +38,11 @@ class Liveness:
 
 
 def liveness(
-    tensors: Mapping[str, Tensor], structure: Structure, protect: frozenset[str] = frozenset(), gather: bool = True
+    tensors: Mapping[str, Tensor],
+    structure: Structure,
+    protect: frozenset[str] = frozenset(),
+    gather: bool = True,
+    held: Tensor | None = None,
 ) -> Liveness:
     """Decide which units can be removed without changing an output.
 
@@ -47,6 +51,7 @@ def liveness(
         structure: The trace that belongs to these very weights (constants are read from it).
         protect: Axes that are left whole.
         gather: Whether single features in front of a linear layer may go; else only whole maps.
+        held: Classes that stay although they are dead, as a bool tensor: as they are where somebody reads them.
 
     Returns:
         The classes to remove and, for each axis, the units that stay (never none).
@@ -65,6 +70,11 @@ def liveness(
         foldable = constant & ~fixed
         needed = _needed(structure, nonzero, tensors, fixed, foldable)
         removed = (foldable | ~needed) & ~fixed
+        if held is not None:
+            if bool((read := foldable & needed & held).any()):
+                constant &= ~read
+                continue
+            removed &= ~held
         last = [_last(units, needed) for units in structure.classes.values() if bool(removed[units].all())]
         if not any(bool(needed[unit]) for unit in last):
             break

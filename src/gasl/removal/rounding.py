@@ -1,19 +1,17 @@
-"""Dead units that stay after all: to keep a width that hardware likes, or a network as it is in training mode.
-
-Both put units back into a liveness. A unit that nobody reads may then emit anything. One that emits a constant keeps
-emitting it, so it must not be folded as well, and what it is made of must stay as it was.
-"""
+"""Dead units that are held: to keep a width that hardware likes, or a network as it is in training mode."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import gcd
 
 import torch
 from torch import Tensor
 
 from gasl.errors import InputError
 from gasl.removal.liveness import Liveness
-from gasl.structure.axes import Affine, Axis, Structure
+from gasl.structure.axes import Affine, Axis, Member, Structure
 
-__all__ = ["check_round_to", "rounding_units", "statistic_units", "with_units"]
+__all__ = ["check_round_to", "round_features", "rounding_units", "statistic_units"]
 
 
 def check_round_to(round_to: int | None) -> int:
@@ -31,10 +29,11 @@ def check_round_to(round_to: int | None) -> int:
 
 
 def rounding_units(live: Liveness, structure: Structure, round_to: int) -> Tensor:
-    """Which removed classes have to stay so that each width is a multiple.
+    """Which removed classes have to be held so that each width is a multiple.
 
-    That is the width of every tensor of an axis (the branches of a concatenation, for one), or its full size. Units
-    that nobody reads are taken first, then those that emit a constant; among these the first.
+    That is the width of every tensor of an axis (the branches of a concatenation, for one), or its full size. Of units
+    that own several neighbours everywhere, as heads do, so many stay that these are a multiple. Units that nobody reads
+    are taken first, then those that emit a constant; among these the first.
 
     Args:
         live: What can go.
@@ -42,21 +41,49 @@ def rounding_units(live: Liveness, structure: Structure, round_to: int) -> Tenso
         round_to: The multiple.
 
     Returns:
-        Indexed by class.
+        A bool tensor over classes: empty of True where nothing is left to do.
     """
-    stay = torch.zeros_like(live.removed)
-    constant = _constants(live, structure)
-    while True:
-        before = int(stay.sum())
-        for axis in structure.axes:
-            if axis.kind == "width":
-                for classes in _widths(axis, structure):
-                    gone = classes[(live.removed & ~stay)[classes]]
-                    wanted = -(-(classes.numel() - gone.numel()) // round_to) * round_to
-                    order = gone[constant[gone].int().argsort(stable=True)]
-                    stay[order[: max(0, wanted - (classes.numel() - gone.numel()))]] = True
-        if int(stay.sum()) == before:
-            return stay
+    axes = [axis for axis in structure.axes if axis.kind == "width" and not bool(live.kept[axis.name].all())]
+    constant, held = _constants(live, structure), torch.zeros_like(live.removed)
+    dead = sum(
+        (_owned(axis, structure, ~live.kept[axis.name], held).int() for axis in axes), torch.zeros_like(held).int()
+    )
+    for axis in axes:
+        kept = live.kept[axis.name].clone()
+        multiple = round_to // gcd(round_to, min(_run(member) for member in axis.members))
+        order = _by_class(axis, structure, constant).int().argsort(stable=True)
+        before = -1
+        while int(kept.sum()) != before:
+            before = int(kept.sum())
+            for units in _widths(axis):
+                stay = int(kept[units].sum())
+                spare = order[(units & ~kept)[order]]
+                kept[spare[: -stay % multiple]] = True
+        again = _owned(axis, structure, kept & ~live.kept[axis.name], held)
+        held |= again & (dead == 1)  # not what a dead unit of another direction, as a place in every head, has of it
+    return held & live.removed
+
+
+def round_features(live: Liveness, structure: Structure, round_to: int) -> Liveness:
+    """Let as many single features stay in front of each linear layer that their number is a multiple, too.
+
+    Args:
+        live: What can go.
+        structure: The trace.
+        round_to: The multiple.
+
+    Returns:
+        The same classes; more features, or all that there are, the first first.
+    """
+    kept = dict(live.kept)
+    for axis in structure.axes:
+        if axis.kind == "features":
+            affine = next(a for a in structure.affines if a.weight == axis.members[0].tensor)
+            spare = ~live.removed[affine.labels.clamp(min=0)] & ~kept[axis.name]
+            more = kept[axis.name].clone()
+            more[spare.nonzero().flatten()[: -int(more.sum()) % round_to]] = True
+            kept[axis.name] = more
+    return replace(live, kept=kept)
 
 
 def statistic_units(live: Liveness, structure: Structure, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -95,49 +122,6 @@ def statistic_units(live: Liveness, structure: Structure, tensors: Mapping[str, 
             return normed & _constants(live, structure)
 
 
-def with_units(
-    live: Liveness, structure: Structure, tensors: Mapping[str, Tensor], stay: Tensor, round_to: int = 1
-) -> Liveness | str:
-    """A liveness in which more units stay.
-
-    Args:
-        live: What can go.
-        structure: The trace.
-        tensors: The network's parameters and buffers.
-        stay: Which classes stay, indexed by class.
-        round_to: What the number of single features is a multiple of.
-
-    Returns:
-        The new liveness; or the name of an axis of which a unit cannot come back without more than itself, and that
-        should rather be protected.
-    """
-    removed = live.removed & ~stay
-    needed = _needed(live, structure, tensors, stay & live.removed)
-    if isinstance(needed, int):
-        return next(a.name for a in structure.axes if a.kind == "width" and needed in structure.units_of(a).tolist())
-    folded = tuple(
-        fold & removed[affine.labels.clamp(min=0)] for affine, fold in zip(structure.affines, live.folded, strict=True)
-    )
-    kept = {}
-    for axis in structure.axes:
-        if axis.kind == "width":
-            kept[axis.name] = ~removed[structure.units_of(axis)]
-            continue
-        position = next(i for i, a in enumerate(structure.affines) if a.weight == axis.members[0].tensor)
-        affine = structure.affines[position]
-        labels = affine.labels.clamp(min=0)
-        present = ~removed[labels]
-        if bool((live.kept[axis.name] == ~live.removed[labels]).all()):
-            kept[axis.name] = present
-        else:
-            again = _reads(affine, tensors)[needed[affine.rows]].any(dim=0) & present
-            read = live.kept[axis.name] | again | (live.folded[position] & ~folded[position])
-            spare = (present & ~read).nonzero().flatten()
-            kept[axis.name] = read.clone()
-            kept[axis.name][spare[: -int(read.sum()) % round_to]] = True
-    return Liveness(removed, kept, folded)
-
-
 def _constants(live: Liveness, structure: Structure) -> Tensor:
     """Removed classes that somebody reads: they emit a constant, which may be 0."""
     constant = torch.zeros_like(live.removed)
@@ -146,26 +130,38 @@ def _constants(live: Liveness, structure: Structure) -> Tensor:
     return constant & live.removed
 
 
-def _widths(axis: Axis, structure: Structure) -> list[Tensor]:
-    """The classes of each tensor of an axis, small sets first."""
-    sets = {tuple(sorted(set(structure.classes[m.tensor, m.dim][m.units >= 0].tolist()))) for m in axis.members}
-    return [torch.tensor(classes, dtype=torch.int64) for classes in sorted(sets, key=lambda c: (len(c), c))]
+def _by_class(axis: Axis, structure: Structure, classes: Tensor) -> Tensor:
+    """Which units of an axis have one of the given classes."""
+    units = torch.zeros(axis.size, dtype=torch.bool)
+    for member in axis.members:
+        units[member.units[(member.units >= 0) & classes[structure.classes[member.tensor, member.dim]]]] = True
+    return units
 
 
-def _needed(live: Liveness, structure: Structure, tensors: Mapping[str, Tensor], back: Tensor) -> Tensor | int:
-    """Which of the units that come back must emit what they did; or a unit that cannot, as a part of it stays away."""
-    needed = back & _constants(live, structure)
-    while True:
-        before = int(needed.sum())
-        for affine, folded in zip(structure.affines, live.folded, strict=True):
-            reads = _reads(affine, tensors) & needed[affine.rows].unsqueeze(1)
-            labels = affine.labels.clamp(min=0)
-            lost = reads & (live.removed & ~back)[labels] & ~folded
-            if bool(lost.any()):
-                return int(affine.rows[lost.any(dim=1)][0])
-            needed[labels[(reads & back[labels]).any(dim=0)]] = True
-        if int(needed.sum()) == before:
-            return needed
+def _owned(axis: Axis, structure: Structure, units: Tensor, like: Tensor) -> Tensor:
+    """The classes of some units of an axis."""
+    owned = torch.zeros_like(like)
+    for member in axis.members:
+        chosen = units[member.units.clamp(min=0)] & (member.units >= 0)
+        owned[structure.classes[member.tensor, member.dim][chosen]] = True
+    return owned
+
+
+def _widths(axis: Axis) -> list[Tensor]:
+    """Which units each tensor of an axis has, the narrowest first."""
+    sets = {tuple(sorted(set(member.units[member.units >= 0].tolist()))) for member in axis.members}
+    masks = torch.zeros(len(sets), axis.size, dtype=torch.bool)
+    for mask, units in zip(masks, sorted(sets, key=lambda units: (len(units), units)), strict=True):
+        mask[list(units)] = True
+    return list(masks)
+
+
+def _run(member: Member) -> int:
+    """How many neighbours each unit owns at least, wherever it has any."""
+    ends = (member.units[1:] != member.units[:-1]).nonzero().flatten() + 1
+    lengths = torch.diff(torch.cat([torch.tensor([0]), ends, torch.tensor([member.units.numel()])]))
+    owned = member.units[torch.cat([torch.tensor([0]), ends])] >= 0
+    return int(lengths[owned].min()) if bool(owned.any()) else 1
 
 
 def _reads(affine: Affine, tensors: Mapping[str, Tensor]) -> Tensor:
