@@ -1,6 +1,5 @@
 import importlib
 import logging
-import math
 import sys
 
 import pytest
@@ -106,12 +105,24 @@ def test_different_outputs_leave_the_old_file(tmp_path, monkeypatch):
     assert export(nn.Linear(4, 2), path, torch.randn(2, 4), tolerance=0.02) == pytest.approx(0.01, rel=1e-4)
 
 
-def test_the_difference_is_relative_and_never_hides_nan_or_shapes():
-    a, b = torch.tensor([4.0, -8.0]), torch.tensor([4.0, -7.0])
-    assert module._difference([a, a], [a, b]) == 1 / 8
-    assert module._difference([a], [a, a]) == float("inf")
-    assert math.isnan(module._difference([a, a], [a, torch.tensor([4.0, float("nan")])]))
-    assert math.isnan(module._largest([1.0, float("nan"), 2.0]))
+def test_nan_agrees_with_nan_alone(tmp_path, monkeypatch):
+    model, x = nn.Linear(2, 2), torch.ones(2, 2)
+    nn.init.constant_(model.bias, float("nan"))
+    assert export(model, tmp_path / "nan.pt2", x) == 0
+    write = module._write_program
+    monkeypatch.setitem(module._WRITERS, ".pt2", lambda *given: lambda one: [write(*given)(one)[0].nan_to_num(0.0)])
+    with pytest.raises(InputError, match="differs from the network by inf"):
+        export(model, tmp_path / "other.pt2", x)
+
+
+def test_a_network_that_draws_numbers_cannot_be_checked(tmp_path):
+    class Restless(nn.Module):
+        def forward(self, x):
+            return nn.functional.dropout(x, 0.5, training=True)
+
+    with pytest.raises(InputError, match="other outputs each time"):
+        export(Restless(), tmp_path / "net.pt2", torch.ones(2, 50))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_suffix(tmp_path):

@@ -112,8 +112,14 @@ def test_a_file_is_replaced_whole(tmp_path):
         def get_extra_state(self):
             return {"a": 1}
 
+    class Counted(nn.Linear):
+        def get_extra_state(self):
+            return torch.zeros(2)
+
     with pytest.raises(InputError, match="'_extra_state' is a dict"):
         save(Odd(3, 2), path)
+    with pytest.raises(InputError, match=r"'0._extra_state' is a Tensor"):
+        save(nn.Sequential(Counted(3, 2)), path)
     assert path.read_bytes() == old
     save(nn.Linear(5, 2), path)
     assert load(path, build=lambda: nn.Linear(9, 9)).in_features == 5
@@ -242,6 +248,20 @@ def test_a_part_of_a_network_keeps_its_numbers(tmp_path):
     model, x = fewer_heads(), torch.randn(2, 3, 8)
     save(model[0], tmp_path / "m")
     assert torch.equal(load(tmp_path / "m", build=Heads)(x), model(x))
+
+
+def test_hooks_that_rename_the_state_do_not_matter(tmp_path):
+    def build():
+        model = nn.Sequential(nn.Linear(3, 2))
+        model.register_state_dict_post_hook(
+            lambda module, state, prefix, _: state.update({"old.w": state.pop(prefix + "0.weight")})
+        )
+        return model
+
+    model = build()
+    assert set(model.state_dict()) == {"0.bias", "old.w"}
+    save(model, tmp_path / "m")
+    assert_same_state(load(tmp_path / "m", build=build), model)
 
 
 def test_a_number_that_the_class_lacks_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from torch.export import Dim, ExportedProgram
 
 from gasl.errors import InputError, MissingExtraError, unknown_name
 from gasl.files.whole import whole_file
-from gasl.measure.example import Example, tensors_in
-from gasl.structure.running import undisturbed
+from gasl.measure.example import Example
+from gasl.removal.verify import largest_difference
+from gasl.structure.checks import checked
+from gasl.structure.running import output_tensors, undisturbed
 
 __all__ = ["export"]
 
@@ -45,7 +47,7 @@ def export(
         tolerance: Largest difference allowed, relative to the largest output.
 
     Returns:
-        The largest difference of an output, relative to the largest output.
+        The largest difference of an output, relative to its largest value.
 
     Raises:
         InputError: If the suffix is unknown, the network cannot be traced, or the outputs differ.
@@ -62,20 +64,30 @@ def export(
     target = Path(path)
     if target.suffix not in _WRITERS:
         raise unknown_name("suffix of an exported network", target.suffix, _WRITERS)
-    example = Example.of(example_inputs)
+    model = checked(model)
+    example = Example.of(example_inputs).on(model)
     # torch.export takes a batch of 1 as a constant, so a free batch is traced with 2
     traced = example.at(max(2, example.batch)) if dynamic_batch else example
-    checked = [example, traced.at(traced.batch + 1)] if dynamic_batch else [example]
+    examples = [example, traced.at(traced.batch + 1)] if dynamic_batch else [example]
     with undisturbed(model), whole_file(target) as temporary:
         program = _trace(model, traced, dynamic_batch)
         run = _WRITERS[target.suffix](program, temporary)
-        difference = _largest(_difference(list(tensors_in(one.run(model))), run(one)) for one in checked)
-        if not difference <= tolerance:  # not (nan <= tolerance)
+        difference = max(largest_difference(_outputs(model, one), run(one)) for one in examples)
+        if not difference <= tolerance:
+            if any(largest_difference(_outputs(model, one), _outputs(model, one)) > tolerance for one in examples):
+                raise InputError(
+                    f"{type(model).__name__} gives other outputs each time it is called on the same inputs (a random op"
+                    f" is active in evaluation mode), so what is exported cannot be checked; {target} was not written"
+                )
             raise InputError(
                 f"the exported network differs from the network by {difference:.3g} of the largest output, wanted at"
                 f" most {tolerance:.3g}; {target} was not written. Raise tolerance if the difference is rounding"
             )
     return difference
+
+
+def _outputs(model: nn.Module, example: Example) -> list[Tensor]:
+    return [tensor.detach().cpu() for tensor in output_tensors(example.run(model))]
 
 
 def _trace(model: nn.Module, example: Example, dynamic_batch: bool) -> ExportedProgram:
@@ -107,7 +119,7 @@ def _free_batch(value: Any, batch: int) -> Any:
 def _write_program(program: ExportedProgram, path: Path) -> Run:
     torch.export.save(program, path)
     module = torch.export.load(path).module()
-    return lambda example: list(tensors_in(example.run(module)))
+    return lambda example: _outputs(module, example)
 
 
 def _write_onnx(program: ExportedProgram, path: Path) -> Run:
@@ -135,21 +147,6 @@ def _write_onnx(program: ExportedProgram, path: Path) -> Run:
 
 
 _WRITERS: dict[str, Callable[[ExportedProgram, Path], Run]] = {".onnx": _write_onnx, ".pt2": _write_program}
-
-
-def _difference(wanted: list[Tensor], got: list[Tensor]) -> float:
-    """Max |got - wanted| / max |wanted| over all outputs; infinite where their number or shapes differ."""
-    if [tensor.shape for tensor in wanted] != [tensor.shape for tensor in got]:
-        return float("inf")
-    pairs = [(a.detach().double().cpu(), b.detach().double().cpu()) for a, b in zip(wanted, got, strict=True)]
-    scale = _largest(float(a.abs().max()) for a, _ in pairs if a.numel())
-    error = _largest(float((a - b).abs().max()) for a, b in pairs if a.numel())
-    return error / scale if scale > 0 else error
-
-
-def _largest(values: Iterable[float]) -> float:
-    """The largest value; NaN if one is, which Python's ``max`` can lose."""
-    return float(torch.tensor([0.0, *values], dtype=torch.float64).max())
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from gasl.removal.resize import (
     set_gather,
     set_tensors,
 )
+from gasl.structure.checks import checked
 from gasl.structure.gather import GatherLinear
-from gasl.structure.running import unwrapped
 
 __all__ = ["load", "save"]
 
@@ -53,7 +53,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         path: The file; it is written whole or not at all.
 
     Raises:
-        InputError: If the network keeps state that is not a tensor.
+        InputError: If the network keeps state that is no tensor, or is one that :func:`gasl.trace` refuses to read.
 
     Example:
         >>> import tempfile
@@ -62,11 +62,11 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         >>> load(path, build=lambda: nn.Linear(9, 2))  # the file's shapes win
         Linear(in_features=4, out_features=2, bias=True)
     """
-    model = unwrapped(model)
-    own = model.state_dict(keep_vars=True)
-    for name, value in own.items():
-        if not isinstance(value, Tensor):
-            raise InputError(f"{name!r} is a {type(value).__name__}; only tensors can be saved without pickle")
+    model = checked(model)
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor) or name.rpartition(".")[2] == "_extra_state":
+            raise InputError(f"{name!r} is a {type(value).__name__}; only parameters and buffers can be saved")
+    own = _state(model)
     aliases = _aliases(own)
     tensors = {n: value.detach().cpu().contiguous().clone() for n, value in own.items() if n not in aliases}
     gathers = [name for name, module in model.named_modules() if isinstance(module, GatherLinear)]
@@ -105,14 +105,14 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
     model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must make an nn.Module, got {type(model).__name__}")
-    model = unwrapped(model)
+    model = checked(model)
     fits_not = f"{path} does not fit {type(model).__name__}"
     for name in layout.gathers:
         if not isinstance(_submodules(model).get(name), nn.Linear) or f"{name}.index" not in tensors:
             raise FileError(f"{fits_not}: the file has a linear layer {name!r}; build must make the class of the file")
         set_gather(model, name, tensors[f"{name}.index"])
     full = tensors | {name: tensors[target] for name, target in layout.aliases.items()}
-    own = model.state_dict(keep_vars=True)
+    own = _state(model)
     slots = _optional(model)
     if missing := [*sorted(own.keys() - full.keys()), *sorted(full.keys() - own.keys() - slots.keys())]:
         raise FileError(
@@ -145,6 +145,16 @@ def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     first: dict[int, str] = {}
     names = {name: first.setdefault(id(tensor), name) for name, tensor in tensors.items()}
     return {name: target for name, target in names.items() if name != target}
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by path, aliases too; a ``state_dict`` may have been renamed by hooks."""
+    return {
+        f"{name}.{attribute}".lstrip("."): tensor
+        for name, module in _submodules(model).items()
+        for attribute, tensor in [*module._parameters.items(), *module._buffers.items()]
+        if tensor is not None and attribute not in module._non_persistent_buffers_set
+    }
 
 
 def _submodules(model: nn.Module) -> dict[str, nn.Module]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError
+from gasl.structure.checks import checked
+from gasl.structure.running import copied
 
 __all__ = ["Example", "tensors_in"]
 
@@ -81,6 +83,26 @@ class Example:
             return self
         args, kwargs = _resized((self.args, self.kwargs), self.batch, batch)
         return replace(self, args=args, kwargs=kwargs, batch=batch)
+
+    def on(self, model: nn.Module) -> Self:
+        """The same call in fresh tensors, on the device and in the floating type of a network.
+
+        Args:
+            model: The network that will be called.
+
+        Returns:
+            A new example.
+
+        Raises:
+            InputError: If the network cannot be run as it is: on the meta device, compiled by TorchScript and the like.
+
+        Example:
+            >>> Example.of(torch.zeros(2, 3)).on(nn.Linear(3, 1).double()).args[0].dtype
+            torch.float64
+        """
+        checked(model)
+        fresh: Any = copied([self.args, self.kwargs], model)
+        return replace(self, args=fresh[0], kwargs=fresh[1])
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor among the arguments."""

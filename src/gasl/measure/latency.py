@@ -1,7 +1,7 @@
 """Latency of networks on the machine at hand: measured in turn, with spread and conditions beside the number."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ def measure_latency(
     without gradients, and are left as they were; so is the number of threads.
 
     Args:
-        models: Networks by name, all on the device of the inputs.
+        models: Networks by name, all on one device; the inputs follow it.
         example_inputs: A tensor, a tuple of arguments or a dict of named arguments; dimension 0 is the batch.
         batch: Examples per pass, made by repeating those given; None takes them as they are.
         threads: Threads that PyTorch may use inside one op.
@@ -91,7 +91,8 @@ def measure_latency(
         raise InputError(f"threads must be 1 or more and seconds above 0, got threads={threads}, seconds={seconds}")
     example = Example.of(example_inputs)
     example = example if batch is None else example.at(batch)
-    device = _device(models.values(), example)
+    examples = {name: example.on(model) for name, model in models.items()}
+    device = next(next(iter(one.tensors())).device for one in examples.values())
     samples: dict[str, list[float]] = {name: [] for name in models}
     with ExitStack() as stack:
         stack.enter_context(_threads(threads))
@@ -99,13 +100,13 @@ def measure_latency(
             stack.enter_context(undisturbed(model))
         once = {}
         for name, model in models.items():
-            _time(model, example, _WARM_UP, device)
-            once[name] = _time(model, example, 1, device)
+            _time(model, examples[name], _WARM_UP, device)
+            once[name] = _time(model, examples[name], 1, device)
         rounds = min(_MAX_ROUNDS, max(_MIN_ROUNDS, int(seconds / max(once.values()))))
         calls = {name: max(1, round(seconds / rounds / once[name])) for name in models}
         for turn in range(rounds):
             for name in list(models)[:: 1 if turn % 2 == 0 else -1]:
-                samples[name].append(1e3 * _time(models[name], example, calls[name], device) / calls[name])
+                samples[name].append(1e3 * _time(models[name], examples[name], calls[name], device) / calls[name])
     shown = threads if device.type == "cpu" else 0
     return {name: _summary(values, example.batch, shown, describe_device(device)) for name, values in samples.items()}
 
@@ -141,12 +142,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _device(models: Iterable[nn.Module], example: Example) -> torch.device:
-    """The device of the first weight found, else of the first input."""
-    tensors = [tensor for model in models for tensor in model.parameters()] + list(example.tensors())
-    return tensors[0].device
 
 
 def _time(model: nn.Module, example: Example, calls: int, device: torch.device) -> float:

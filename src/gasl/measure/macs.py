@@ -58,13 +58,13 @@ def count_macs(model: nn.Module, example_inputs: object) -> Macs:
         The count, and the ops it lacks.
 
     Raises:
-        InputError: If the example inputs hold no batch.
+        InputError: If the example inputs hold no batch, or the network cannot be run as it is.
 
     Example:
         >>> count_macs(nn.Sequential(nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10)), torch.zeros(2, 784))
         Macs(total=397000, uncounted=())
     """
-    example = Example.of(example_inputs).at(1)
+    example = Example.of(example_inputs).at(1).on(model)
     counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     watch = _Watch(counter.flop_registry, model.parameters())
     with undisturbed(model), eager(), counter, watch:

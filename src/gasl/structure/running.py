@@ -16,7 +16,7 @@ ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network behind any nesting of ``torch.compile`` and ``DistributedDataParallel``.
+    """The network behind any nesting of ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel``.
 
     Args:
         model: A network, wrapped or not.
@@ -24,14 +24,21 @@ def unwrapped(model: nn.Module) -> nn.Module:
     Returns:
         The network itself.
 
+    Raises:
+        InputError: If it is no network.
+
     Example:
         >>> model = nn.Linear(2, 1)
         >>> unwrapped(torch.compile(model, backend="eager")) is model
         True
     """
+    given: object = model
+    if not isinstance(given, nn.Module):
+        got = f"the class {given.__name__}; make one of it" if isinstance(given, type) else type(given).__name__
+        raise InputError(f"a network must be an nn.Module, got {got}")
     while True:
-        ddp = isinstance(model, nn.parallel.DistributedDataParallel)
-        inner = model.module if ddp else getattr(model, "_orig_mod", model)
+        parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+        inner = model.module if parallel else getattr(model, "_orig_mod", model)
         assert isinstance(inner, nn.Module)  # what the wrappers hold
         if inner is model:
             return model

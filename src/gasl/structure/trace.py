@@ -7,6 +7,7 @@ from torch.utils._pytree import tree_leaves
 from gasl.errors import InputError
 from gasl.structure.assemble import assemble
 from gasl.structure.axes import Structure
+from gasl.structure.checks import traceable
 from gasl.structure.gather import GatherLinear
 from gasl.structure.running import (
     ExampleInputs,
@@ -16,7 +17,6 @@ from gasl.structure.running import (
     named_tensors,
     output_tensors,
     undisturbed,
-    unwrapped,
 )
 from gasl.structure.tracer import Tracer
 
@@ -49,7 +49,7 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         protected
         2  3  model output
     """
-    model = unwrapped(model)
+    model = traceable(model)
     tensors = named_tensors(model)
     names = {id(tensor): name for name, tensor in tensors.items()}
     tracer = Tracer(
