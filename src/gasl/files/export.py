@@ -151,13 +151,14 @@ _WRITERS: dict[str, Callable[[ExportedProgram, Path], Run]] = {".onnx": _write_o
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Two messages of the exporter that no user of this library can act on."""
+    """Messages of the exporter that no user of this library can act on."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")  # "torchvision is not installed"
     level = registration.level
     registration.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)  # torch on itself
+            warnings.filterwarnings("ignore", "The tensor attribute")  # set by a hook in each pass; the check decides
             yield
     finally:
         registration.setLevel(level)

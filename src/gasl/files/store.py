@@ -164,9 +164,9 @@ def _submodules(model: nn.Module) -> dict[str, nn.Module]:
 def _kernels(model: nn.Module) -> dict[str, torch.Size]:
     """What no removal changes of a weight's shape: the window of a convolution."""
     return {
-        f"{name}.weight".lstrip("."): module.weight.shape[2:]
+        f"{name}.weight".lstrip("."): weight.shape[2:]
         for name, module in _submodules(model).items()
-        if isinstance(module, _ConvNd)
+        if isinstance(module, _ConvNd) and (weight := module._parameters.get("weight")) is not None
     }
 
 

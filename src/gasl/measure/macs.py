@@ -9,6 +9,7 @@ The ops are those that really run (``torch.utils.flop_counter``). An op that tak
 in the list of cheap ones below is returned by its name: nothing with a weight is counted 0 in silence.
 """
 
+import warnings
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -67,7 +68,8 @@ def count_macs(model: nn.Module, example_inputs: object) -> Macs:
     example = Example.of(example_inputs).at(1).on(model)
     counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     watch = _Watch(counter.flop_registry, model.parameters())
-    with undisturbed(model), eager(), counter, watch:
+    with undisturbed(model), eager(), warnings.catch_warnings(), counter, watch:
+        warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")  # the counter's
         example.run(model)
     return Macs(counter.get_total_flops() // 2, tuple(sorted(watch.uncounted)))
 

@@ -133,53 +133,64 @@ def fit_attributes(model: nn.Module) -> None:
     """Let the size attributes of standard layers say what their tensors' shapes are.
 
     What no shape tells (heads, groups, the width of a norm without weights) is :func:`set_attributes`' part, before
-    this.
+    this. A weight that is computed (a parametrization) or packed is not asked: reading it can change it.
     """
     for module in model.modules():
-        if isinstance(module, nn.Linear):
-            module.out_features, module.in_features = module.weight.shape
-        elif isinstance(module, nn.Bilinear):
-            module.out_features, module.in1_features, module.in2_features = module.weight.shape
-        elif isinstance(module, _ConvTransposeNd):
-            module.in_channels, module.out_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
-        elif isinstance(module, _ConvNd):
-            module.out_channels, module.in_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
-        elif isinstance(module, _NormBase):
-            sized = module.weight if module.weight is not None else module.running_mean
-            if sized is not None:
-                module.num_features = sized.numel()
-        elif isinstance(module, nn.GroupNorm):
-            if module.weight is not None:
-                module.num_channels = module.weight.numel()
-        elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
-            if module.weight is not None:
-                module.normalized_shape = tuple(module.weight.shape)
-        elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-            module.num_embeddings, module.embedding_dim = module.weight.shape
-        elif isinstance(module, nn.MultiheadAttention):
+        weight = _own(module, "weight")
+        if isinstance(module, nn.MultiheadAttention):
             _fit_attention(module)
         elif isinstance(module, nn.RNNBase):
             _fit_recurrent(module)
         elif isinstance(module, nn.RNNCellBase):
-            module.hidden_size, module.input_size = module.weight_hh.shape[1], module.weight_ih.shape[1]
+            if (inputs := _own(module, "weight_ih")) is not None and (state := _own(module, "weight_hh")) is not None:
+                module.hidden_size, module.input_size = state.shape[1], inputs.shape[1]
+        elif isinstance(module, _NormBase):
+            if (sized := module.running_mean if weight is None else weight) is not None:
+                module.num_features = sized.numel()
+        elif weight is None:
+            continue
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = weight.shape
+        elif isinstance(module, nn.Bilinear):
+            module.out_features, module.in1_features, module.in2_features = weight.shape
+        elif isinstance(module, _ConvTransposeNd):
+            module.in_channels, module.out_channels = weight.shape[0], weight.shape[1] * module.groups
+        elif isinstance(module, _ConvNd):
+            module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
+        elif isinstance(module, nn.GroupNorm):
+            module.num_channels = weight.numel()
+        elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+            module.normalized_shape = tuple(weight.shape)
+        elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+            module.num_embeddings, module.embedding_dim = weight.shape
         elif isinstance(module, nn.PReLU):
-            module.num_parameters = module.weight.numel()
+            module.num_parameters = weight.numel()
+
+
+def _own(module: nn.Module, name: str) -> Tensor | None:
+    """A parameter that a module holds itself, as numbers."""
+    tensor = module._parameters.get(name)
+    return tensor if tensor is not None and tensor.is_floating_point() else None
 
 
 def _fit_attention(module: nn.MultiheadAttention) -> None:
-    module.embed_dim = module.out_proj.weight.shape[0]
-    module.head_dim = module.out_proj.weight.shape[1] // module.num_heads
+    if (weight := _own(module.out_proj, "weight")) is None:
+        return
+    module.embed_dim, module.head_dim = weight.shape[0], weight.shape[1] // module.num_heads
     module.kdim = module.vdim = module.embed_dim
-    if not module._qkv_same_embed_dim:
-        assert module.k_proj_weight is not None and module.v_proj_weight is not None  # noqa: PT018
-        module.kdim, module.vdim = module.k_proj_weight.shape[1], module.v_proj_weight.shape[1]
+    keys, values = _own(module, "k_proj_weight"), _own(module, "v_proj_weight")
+    if keys is not None and values is not None:
+        module.kdim, module.vdim = keys.shape[1], values.shape[1]
 
 
 def _fit_recurrent(module: nn.RNNBase) -> None:
     """A recurrent layer; on a GPU its weights have to lie side by side again."""
-    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
-    module.input_size = module.get_parameter("weight_ih_l0").shape[1]
-    module.hidden_size = module.get_parameter("weight_ih_l0").shape[0] // gates
-    if module.proj_size > 0:
-        module.proj_size = module.get_parameter("weight_hr_l0").shape[0]
+    if (weight := _own(module, "weight_ih_l0")) is None:
+        return
+    module.input_size, module.hidden_size = (
+        weight.shape[1],
+        weight.shape[0] // {"LSTM": 4, "GRU": 3}.get(module.mode, 1),
+    )
+    if module.proj_size > 0 and (projection := _own(module, "weight_hr_l0")) is not None:
+        module.proj_size = projection.shape[0]
     module.flatten_parameters()

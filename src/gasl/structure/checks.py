@@ -129,8 +129,8 @@ def _unreadable(module: nn.Module) -> str | None:
         return "a program of torch.export; take the nn.Module that it was made from"
     if _QUANTISED.match(type(module).__module__):
         return "quantised; take the network before it was quantised, and quantise the smaller one"
-    if type(module).__name__ == "FullyShardedDataParallel":
-        return "sharded over processes by FullyShardedDataParallel; take the network before it was wrapped"
+    if {"FullyShardedDataParallel", "FSDPModule"} & {kind.__name__ for kind in type(module).__mro__}:
+        return "sharded over processes by FSDP; take the network before it was wrapped"
     return None
 
 

@@ -1,6 +1,7 @@
 """Running a network for a look at it: on which inputs, in which mode, and with no trace left on it."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -135,7 +136,9 @@ def eager() -> Iterator[None]:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+            # a pass that autograd watches, though the user's own does not, warns of what is harmless there
+            warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True to a scalar")
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gasl.structure.axes import Affine, Role
+from gasl.structure.choices import Choices
 from gasl.structure.labels import Classes, canonical, varying_dims
 from gasl.structure.rules import Call, apply_rule
 
@@ -59,6 +60,7 @@ class Tracer(TorchDispatchMode):
         self._reads: dict[int, int] = {}
         self._constants = set(self._names)
         self._tainted: set[int] = set()
+        self._choices = Choices()
         self._alive: list[object] = [leaves]  # an id is only a name while its object lives
 
     # -- the model's boundary ------------------------------------------------------------------------------------
@@ -67,6 +69,7 @@ class Tracer(TorchDispatchMode):
         """Give every element of one example a label of its own."""
         offset = 0
         self._alive.append(inputs)
+        self._choices.enter(tensor for tensor in tree_leaves(inputs) if isinstance(tensor, Tensor))
         for tensor in tree_leaves(inputs):
             if isinstance(tensor, Tensor) and tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() > 0:
                 example = -1 - offset - torch.arange(tensor[0].numel()).reshape(tensor.shape[1:])
@@ -78,6 +81,9 @@ class Tracer(TorchDispatchMode):
         for tensor in outputs:
             self.protect(tensor, "model output")
             self._count(tensor)
+        if self._choices.reason is not None:
+            for atoms in self.dims.values():
+                self.classes.protect(atoms, self._choices.reason)
         for affine, key, gamma in self._gates:
             if self._reads[key] == 1:
                 affine.gammas.append(gamma)
@@ -184,6 +190,7 @@ class Tracer(TorchDispatchMode):
             self._count(tensor)
         call = Call(func, args, kwargs or {}, tensors, results)
         derived = torch.Tag.nondeterministic_seeded in func.tags or any(self.derived(t) for t in tensors)
+        self._choices.see(call, derived)
         if derived:  # also for whoever looks at the same memory: a buffer that was written in parts
             self._tainted.update(map(_storage, results + (tensors[:1] if call.in_place else [])))
         else:

@@ -47,5 +47,5 @@ def apply_rule(tracer: "Tracer", call: Call) -> None:
     """Look an op up and follow its rule."""
     rule = RULES.get(call.func.overloadpacket)
     if rule is None:
-        rule = pointwise if torch.Tag.pointwise in call.func.tags else unknown
+        rule = pointwise if call.results and torch.Tag.pointwise in call.func.tags else unknown
     rule(tracer, call)
