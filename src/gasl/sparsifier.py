@@ -16,6 +16,7 @@ from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
+from gasl.structure.checks import finite
 from gasl.structure.groups import UnitGroups, WeightGroups, versions
 from gasl.structure.optimizers import learning_rates, states_of
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
@@ -80,7 +81,7 @@ class Sparsifier:
     ) -> None:
         self.model = unwrapped(model)
         self.method = method
-        self.structure = trace(self.model, example_inputs)
+        self.structure = trace(finite(self.model), example_inputs)
         self.removal: Removal | None = None
         self._example_inputs = example_inputs
         self._protect = protected_axes(protect, self.structure, self.model)

@@ -169,6 +169,34 @@ def test_a_forward_that_always_draws_numbers_keeps_those_units():
     assert widths["a"] == 8
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("use", ["shrink", "Sparsifier"])
+def test_weights_that_are_no_numbers_are_named(tmp_path, use, value):
+    model = mlp()
+    model[2].weight.data[0, :2] = value
+    with pytest.raises(InputError, match=r"'2.weight' holds 2 values that are no number \(NaN or infinity\); load"):
+        USES[use](model, tmp_path)
+
+
+def test_nan_does_not_matter_where_no_value_is_judged(tmp_path):
+    model, inputs = mlp(), x()
+    model[2].weight.data[0, 0] = float("nan")
+    assert [axis.name for axis in gasl.trace(model, inputs).axes] == ["0.in", "0"]
+    assert gasl.measure(model, inputs, seconds=0.001).macs == 56
+    gasl.save(model, tmp_path / "net")
+    back = gasl.load(tmp_path / "net", build=mlp)
+    torch.testing.assert_close(back(inputs), model(inputs), equal_nan=True)
+    assert gasl.export(model, tmp_path / "net.pt2", inputs) < 1e-6
+
+
+def test_a_mask_of_infinities_and_large_weights_are_numbers():
+    model, inputs = mlp().half(), x()
+    model.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
+    model[0].weight.data[3:] = 4e4  # their sum is beyond the type
+    _, removal = gasl.shrink(model, inputs * 1e-3)
+    assert removal.widths["0"] == (8, 5)
+
+
 def three(change):
     """Dead units in both hidden layers; the change makes the first one's weight a computed one."""
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))

@@ -14,6 +14,7 @@ from gasl.removal.plan import Plan, plan
 from gasl.removal.rounding import round_features, rounding_units, statistic_units
 from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
+from gasl.structure.checks import finite
 from gasl.structure.running import ExampleInputs, copied, named_tensors
 from gasl.structure.selection import protected_axes
 from gasl.structure.trace import trace
@@ -100,10 +101,11 @@ def decide(
         What to do.
 
     Raises:
-        InputError: If the network has nothing that could be removed, or ``protect`` a name that it has not.
+        InputError: If the network has nothing that could be removed or weights that are no numbers, or ``protect`` a
+            name that it has not.
         RemovalError: If an output would change, with the axis concerned.
     """
-    structure = trace(model, example_inputs)
+    structure = trace(finite(model), example_inputs)
     if not structure.axes:
         reasons = (
             "; ".join(f"{p.name}: {p.reason}" for p in structure.protected) or "no convolution or linear layer ran"

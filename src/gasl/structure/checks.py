@@ -89,13 +89,13 @@ def finite(model: nn.Module) -> nn.Module:
     """The network, if all weights are numbers: zero times NaN or infinity is no zero, so nothing would be dead.
 
     Args:
-        model: The network.
+        model: A network, wrapped or not.
 
     Returns:
-        The same.
+        The network itself.
 
     Raises:
-        InputError: If a parameter holds NaN or infinity, or a buffer NaN (masks hold infinities).
+        InputError: If :func:`checked` does, a parameter holds NaN or infinity, or a buffer NaN (infinity may be a mask).
 
     Example:
         >>> layer = nn.Linear(2, 1)
@@ -104,6 +104,7 @@ def finite(model: nn.Module) -> nn.Module:
         Traceback (most recent call last):
         gasl.errors.InputError: 'bias' holds 1 value that is no number (NaN or infinity); load the weights of a ...
     """
+    model = checked(model)
     for name, tensor in _tensors(model):
         values = tensor.detach()
         if bool(values.sum().isfinite()):  # faster than to look at each
