@@ -289,3 +289,16 @@ def test_what_python_reads_of_masks_and_parameters_is_no_choice():
     model = Fn(forward, a=nn.Linear(4, 8), b=nn.Linear(4, 8), out=nn.Linear(8, 3))
     model.scale = nn.Parameter(torch.ones(()))
     assert "a" in [axis.name for axis in gasl.trace(model, x()).axes]
+
+
+@pytest.mark.parametrize("choice", ["tokens", "values"])
+def test_tokens_and_masks_may_be_read_but_not_what_they_stand_for(choice):
+    def forward(m, ids, mask):
+        embedded = m.embed(ids[:, : int(mask.sum(1).max())])
+        read = embedded.mean() if choice == "values" else ids.max()
+        return m.out(m.a(embedded)) if float(read) < 1e9 else m.out(m.b(embedded))
+
+    layers = {"embed": nn.Embedding(9, 4), "a": nn.Linear(4, 8), "b": nn.Linear(4, 8), "out": nn.Linear(8, 3)}
+    ids, mask = torch.arange(6).reshape(2, 3), torch.ones(2, 3, dtype=torch.bool)
+    structure = gasl.trace(Fn(forward, **layers), (ids, mask))
+    assert ("a" in [axis.name for axis in structure.axes]) == (choice == "tokens")

@@ -95,7 +95,7 @@ def finite(model: nn.Module) -> nn.Module:
         The network itself.
 
     Raises:
-        InputError: If :func:`checked` does, a parameter holds NaN or infinity, or a buffer NaN (infinity may be a mask).
+        InputError: If :func:`checked` does, a parameter holds NaN or infinity, or a buffer NaN.
 
     Example:
         >>> layer = nn.Linear(2, 1)
