@@ -95,6 +95,7 @@ class Sparsifier:
         strength = math.nan if method.strength is None else method.strength
         self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
         self._frozen: list[Tensor] | None = None
+        self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
         self._outstanding: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()  # stepped, and not yet acted on
         self._attached: WeakSet[Optimizer] = WeakSet()
@@ -170,7 +171,15 @@ class Sparsifier:
             self._outstanding[optimizer] = False
             self._handles += [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
 
+    def _check_sizes(self) -> None:
+        if self._shapes != [tensor.shape for tensor in self.groups.tensors.values()]:
+            raise InputError(
+                "the network's weights have other sizes than when this sparsifier was made (gasl.shrink_?); "
+                "detach() it and make a new one of the network as it is"
+            )
+
     def _prepare(self, loss: Tensor | None) -> None:
+        self._check_sizes()
         if self._frozen is not None or any(self._outstanding.values()):
             return
         if math.isnan(self.state.strength):
@@ -182,6 +191,7 @@ class Sparsifier:
             self._prepared = current
 
     def _apply(self, optimizer: Optimizer) -> None:
+        self._check_sizes()
         if self._frozen is not None:
             self.groups.clear_(self._frozen)
         else:
@@ -203,6 +213,7 @@ class Sparsifier:
 
     def freeze(self) -> None:
         """From now on what is dead stays exactly zero, and nothing is penalised: fine-tuning of what is left."""
+        self._check_sizes()
         self._frozen = self.groups.dead()
         self._prepared = None
 

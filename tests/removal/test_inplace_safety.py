@@ -217,7 +217,8 @@ class Numbers(nn.Module):
         self.a, self.b, self.c = nn.Linear(3, 6), nn.Linear(6, 4), nn.Linear(4, 2)
 
     def forward(self, x):
-        return self.c(self.b(torch.relu(self.a(x))).view(-1, 4))
+        x = self.b(torch.relu(self.a(x)))
+        return self.c(x * (1 if x.shape[1] == 4 else 2))
 
 
 def test_a_refused_removal_changes_nothing():
@@ -275,3 +276,18 @@ def test_distributed_wrappers_are_refused():
         finally:
             torch.distributed.destroy_process_group()
     assert not os.environ.get("RANK")
+
+
+def test_weights_that_are_tied_by_memory_alone_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)).double()
+    model[2].weight.data = model[1].weight.data
+    kill(model[0], 1, bias=True)
+    x = torch.randn(2, 3).double()
+    with pytest.raises(InputError, match=r"'1.weight' and '2.weight' share their memory but are two tensors"):
+        shrink_(model, x)
+    assert model[0].weight.shape == (4, 3)
+    model[2].weight = model[1].weight
+    assert shrink_(model, x, gather=False).widths["0"] == (4, 4)  # both read it, and one reads another layer's units
+    flat = torch.randn(2, 4, 4).double()
+    model[1].weight.data, model[2].weight = flat[0], nn.Parameter(flat[1])  # side by side is no tie
+    assert shrink_(model, x).widths["0"] == (4, 3)

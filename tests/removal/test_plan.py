@@ -1,10 +1,11 @@
 """Liveness and plan as data, before any network is touched."""
 
+import pytest
 import torch
 from torch import nn
 
-from gasl.removal import Plan, liveness, plan
-from gasl.removal.apply import apply_plan, duplicate
+from gasl.removal import Plan, apply, liveness, plan
+from gasl.removal.apply import apply_plan, cut, duplicate
 from gasl.removal.resize import set_tensors
 from gasl.structure.trace import trace
 
@@ -141,3 +142,13 @@ def test_a_buffer_that_was_cut_is_kept_in_the_state_from_now_on():
     small = apply_plan(model, Plan({("table", 0): torch.tensor([2])}, {}, ()))
     assert {name: value.tolist() for name, value in small.state_dict().items()} == {"table": [2.0]}
     assert not model.state_dict()
+
+
+@pytest.mark.parametrize("dims", [(0, 1), (1, 0), (0, 1, 2)])
+def test_large_tensors_are_cut_piece_by_piece(dims, monkeypatch):
+    tensor = torch.randn(7, 6, 5)
+    cuts = [(dim, torch.randperm(5)[:4]) for dim in dims]
+    wanted = cut(tensor, cuts)
+    monkeypatch.setattr(apply, "_LARGE", 50)
+    assert torch.equal(cut(tensor, cuts), wanted)
+    assert wanted.shape == tuple(4 if dim in dims else n for dim, n in enumerate(tensor.shape))

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import gasl
+from gasl.errors import InputError
 from gasl.models import LeNet5
-from sparsifier.nets import batchnorm, examples, sgd, task, train
+from sparsifier.nets import batchnorm, examples, same, setup, sgd, task, train, weights
 
 
 def digits(n=64):
@@ -101,3 +102,23 @@ def test_units_that_die_before_a_padded_layer_lose_their_bias():
     small = sparsifier.finish()
     assert small[0].out_channels == 2
     torch.testing.assert_close(small(x), model(x))
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_network_that_was_cut_in_place_needs_a_new_sparsifier(attached):
+    model, sparsifier, optimizer = setup(gasl.GASL(strength=0.5))
+    if attached:
+        sparsifier.attach(optimizer)
+    train(model, sparsifier, optimizer, 60, attached=attached)
+    removal = gasl.shrink_(model, examples(model), optimizer=optimizer)
+    assert removal.widths["0"][1] < 8
+    before = weights(model)
+    with pytest.raises(InputError, match=r"other sizes than when this sparsifier was made.*detach\(\) it"):
+        train(model, sparsifier, optimizer, 1, attached=attached)
+    with pytest.raises(InputError, match="other sizes"):
+        sparsifier.freeze()
+    assert same(before, weights(model))
+    small = sparsifier.finish()
+    assert [tuple(p.shape) for p in small.parameters()] == [tuple(p.shape) for p in model.parameters()]
+    again = gasl.Sparsifier(model, gasl.GASL(strength=0.1), examples(model))
+    train(model, again, optimizer, 5)

@@ -134,6 +134,7 @@ def shrink(
     shape: tuple[int, ...] | None = None,
     protect: list[str] | None = None,
     gather: bool = True,
+    round_to: int | None = None,
     onnx: Path | None = None,
     batches: list[int] | None = None,
     threads: int = 1,
@@ -146,15 +147,16 @@ def shrink(
         out: Where the smaller network goes (safetensors, for gasl.load).
         model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
         shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
-        protect: Axes to leave whole.
+        protect: Axes, or modules whose axes, to leave whole; shell patterns are allowed.
         gather: Whether single features of a flattened map may go.
+        round_to: Keep each width at a multiple of this, or whole.
         onnx: Also export to this file.
         batches: Batch sizes to measure at; 1 and 128 by default.
         threads: Threads while the clock runs.
     """
     dense = network(factory(model, model_args), weights)
     example = example_for(model, shape)
-    small, removal = shrink_network(dense, example, protect=frozenset(protect or ()), gather=gather)
+    small, removal = shrink_network(dense, example, protect=protect or (), gather=gather, round_to=round_to)
     save(small, out)
     if onnx is not None:
         export(small, onnx, example)

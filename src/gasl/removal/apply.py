@@ -15,6 +15,8 @@ __all__ = ["apply_plan", "cut", "cuts_of", "duplicate", "fit_structure", "smalle
 
 Cut = tuple[int, Tensor]  # a dimension and the indices that stay
 
+_LARGE = 2**20  # elements that are cut in one go
+
 
 def cuts_of(plan: Plan) -> dict[str, list[Cut]]:
     """What the plan keeps, tensor by tensor."""
@@ -32,13 +34,31 @@ def cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
         tensor([[3, 5]])
     """
     part = tensor
-    for dim, index in cuts:
-        part = part.index_select(dim, index.to(part.device))
+    if len(cuts) > 1 and tensor.layout is torch.strided and tensor.numel() > _LARGE:
+        part = _in_pieces(tensor, cuts)
+    else:
+        for dim, index in cuts:
+            part = part.index_select(dim, index.to(part.device))
     if tensor.layout is torch.strided and not tensor.is_contiguous():
         last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
         if last is not None and tensor.is_contiguous(memory_format=last):
             part = part.contiguous(memory_format=last)
     return part if part is not tensor else tensor.clone()
+
+
+def _in_pieces(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    """The same without a second copy on the way: what the first cut leaves is never there as a whole."""
+    (first, rows), *others = cuts
+    sizes = list(tensor.shape)
+    for dim, index in cuts:
+        sizes[dim] = index.numel()
+    part = tensor.new_empty(sizes)
+    for piece in torch.arange(rows.numel()).split(max(1, _LARGE * tensor.shape[first] // tensor.numel())):
+        found = tensor.index_select(first, rows[piece].to(tensor.device))
+        for dim, index in others:
+            found = found.index_select(dim, index.to(tensor.device))
+        part.narrow(first, int(piece[0]), piece.numel()).copy_(found)
+    return part
 
 
 @torch.no_grad()

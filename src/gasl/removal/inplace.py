@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -105,9 +106,11 @@ def commit(model: nn.Module, plan: Plan, changed: Mapping[str, Tensor], optimize
         optimizers: Whose state is cut too; they take in a bias that was made, in the group of its layer's weight.
 
     Raises:
-        InputError: If an optimizer's state cannot be cut; then nothing is changed.
+        InputError: If an optimizer's state cannot be cut, or a weight shares its memory with another; then nothing is
+            changed.
     """
     tensors, cuts = named_tensors(model), cuts_of(plan)
+    _check_memory(tensors, changed)
     parameters = dict(model.named_parameters())
     taking = {fold.bias for fold in plan.folds if fold.bias in parameters} if optimizers else set()
     shifts = {name: changed[name] - cut(parameters[name].detach(), cuts.get(name, ())) for name in taking}
@@ -139,6 +142,21 @@ def commit(model: nn.Module, plan: Plan, changed: Mapping[str, Tensor], optimize
             step()
         before.restore()
         raise
+
+
+def _check_memory(tensors: Mapping[str, Tensor], changed: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are tied by their memory alone: cut one by one, they would come apart."""
+    spans = []
+    for name, tensor in tensors.items():
+        if tensor.layout is torch.strided and tensor.numel() and tensor.device.type != "meta":
+            extent = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+            spans.append((tensor.data_ptr(), tensor.data_ptr() + extent * tensor.element_size(), name))
+    for (_, end, one), (start, _, other) in pairwise(sorted(spans)):
+        if start < end and (one in changed or other in changed):
+            raise InputError(
+                f"{one!r} and {other!r} share their memory but are two tensors, and would not share it any longer; "
+                "nothing was changed. Tie them by using one Parameter twice"
+            )
 
 
 def _set(tensor: Tensor, data: Tensor, gradient: Tensor | None) -> None:
