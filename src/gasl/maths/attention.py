@@ -26,7 +26,7 @@ from gasl.errors import unknown_name
 from gasl.maths.norms import check_layers
 from gasl.maths.variance import moments
 
-__all__ = ["Inverse", "Values", "attention", "attention_force", "elements", "elements_slope"]
+__all__ = ["Inverse", "Values", "attention", "attention_force", "elements", "elements_slope", "partials"]
 
 Inverse = Literal["total", "per_layer", "log", "cv", "standardised"]
 Values = Literal["norms", "squared"]
@@ -144,14 +144,33 @@ def attention_force(
         psi = torch.stack([torch.where(alive, u / weight, 0.0) for _, u, alive, weight in layers]).sum()
     forces = []
     for v, (m, u, alive, weight) in zip(values, layers, strict=True):
-        if inverse == "total":
-            by_mean, by_variance = torch.zeros_like(m), -1 / (psi.square() * weight)
-        else:
-            form = _FORMS[inverse]
-            by_mean, by_variance = form.by_mean(m, u) * weight, form.by_variance(m, u) * weight
+        by_mean, by_variance = partials(inverse, m, u, weight, psi)
         force = (by_mean + by_variance * 2 * (v - m)) / v.numel()
         forces.append(torch.where(alive, force, 0.0))
     return forces
+
+
+def partials(inverse: Inverse, m: Tensor, u: Tensor, weight: Tensor | float, psi: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives of :func:`attention` with respect to the mean and the variance of a layer, or of several at once.
+
+    Args:
+        inverse: Which reading of 1/Psi; see the module.
+        m: The mean.
+        u: The variance, guarded, > 0.
+        weight: w, the root of the number of elements (or 1, or that number).
+        psi: Psi of all layers, which "total" divides by.
+
+    Returns:
+        Two tensors like ``m``.
+
+    Example:
+        >>> partials("cv", torch.tensor(2.0), torch.tensor(4.0), 1.0, torch.tensor(1.0))  # 2 m / u, -m^2 / u^2
+        (tensor(1.), tensor(-0.2500))
+    """
+    if inverse == "total":
+        return torch.zeros_like(m), -1 / (psi.square() * weight)
+    form = _FORMS[inverse]
+    return form.by_mean(m, u) * weight, form.by_variance(m, u) * weight
 
 
 def _layers(

@@ -33,12 +33,13 @@ def group_lasso(norms: Sequence[Tensor], normalise: bool = True) -> Tensor:
     return torch.stack([n.sum() / (n.numel() ** 0.5 if normalise else 1.0) for n in norms]).sum()
 
 
-def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True) -> list[Tensor]:
-    """Derivative of :func:`group_lasso` with respect to each norm: 1 / sqrt(M), the same for all groups of a layer.
+def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True, strength: float = 1.0) -> list[Tensor]:
+    """Derivative of strength * :func:`group_lasso` by each norm: strength / sqrt(M), one for all groups of a layer.
 
     Args:
         norms: One ``(M,)`` tensor of group norms per layer.
         normalise: As in :func:`group_lasso`.
+        strength: Its weight.
 
     Returns:
         One ``(M,)`` tensor per layer.
@@ -51,4 +52,4 @@ def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True) -> list[T
         [tensor([0.5000, 0.5000, 0.5000, 0.5000])]
     """
     check_layers("group_lasso_rates", norms)
-    return [torch.full_like(n.detach(), n.numel() ** -0.5 if normalise else 1.0) for n in norms]
+    return [torch.full_like(n.detach(), strength * (n.numel() ** -0.5 if normalise else 1.0)) for n in norms]

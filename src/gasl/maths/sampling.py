@@ -59,8 +59,8 @@ class LogNormal:
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n,)`` float32 numbers on the generator's device."""
-        normal = torch.randn(n, generator=generator, device=generator.device, dtype=torch.float32)
-        return (self.mu + self.sigma * normal).exp()
+        normal = torch.empty(n, device=generator.device, dtype=torch.float32)
+        return normal.normal_(self.mu, self.sigma, generator=generator).exp_()
 
 
 def draw(sampler: Sampler | SampleFunction, like: Tensor, generator: torch.Generator) -> Tensor:
@@ -84,7 +84,7 @@ def draw(sampler: Sampler | SampleFunction, like: Tensor, generator: torch.Gener
         tensor([0., 1., 2.])
     """
     n = like.numel()
-    sample = sampler.sample if isinstance(sampler, Sampler) else sampler
+    sample = sampler.sample if isinstance(sampler, LogNormal | Sampler) else sampler  # the usual one is asked first
     beta = sample(n, generator).detach()
     if beta.shape != (n,):
         raise InputError(f"the sampler {sampler} gave shape {tuple(beta.shape)}, wanted ({n},)")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gasl.maths.norms import check_layers
 
-__all__ = ["group_variance", "moments"]
+__all__ = ["group_variance", "moments", "varies"]
 
 
 def moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,8 +29,24 @@ def moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tensor(False)
     """
     variance, mean = torch.var_mean(values, correction=0)
-    floor = (16 * torch.finfo(values.dtype).eps * mean.detach()) ** 2
-    return mean, variance, variance.detach() > floor
+    return mean, variance, varies(mean.detach(), variance.detach())
+
+
+def varies(mean: Tensor, variance: Tensor) -> Tensor:
+    """Whether a variance is more than rounding; see :func:`moments`.
+
+    Args:
+        mean: Means of some layers.
+        variance: Their variances.
+
+    Returns:
+        Booleans.
+
+    Example:
+        >>> varies(torch.ones(2), torch.tensor([1e-12, 1e-10]))
+        tensor([False,  True])
+    """
+    return variance > (16 * torch.finfo(mean.dtype).eps * mean).square()
 
 
 def group_variance(values: Sequence[Tensor], normalise: bool = True) -> Tensor:

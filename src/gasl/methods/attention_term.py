@@ -18,7 +18,9 @@ from torch import Tensor
 
 from gasl.errors import InputError
 from gasl.maths.attention import Inverse, Values, attention, attention_force, elements, elements_slope
+from gasl.maths.force import guided_force
 from gasl.maths.guidance import guide, guide_pullback
+from gasl.maths.rows import Rows
 from gasl.methods.base import check_choice, check_number
 
 __all__ = ["AttentionTerm"]
@@ -88,6 +90,9 @@ class AttentionTerm:
             InputError: If ``beta`` does not fit the norms.
         """
         norms = [n.detach() for n in norms]
+        _check(norms, beta)
+        if rows := Rows.of(norms):
+            return guided_force(rows, norms, beta, **vars(self))
         v = [elements(n, self.values) for n in norms]
         forces = attention_force(self._guided(v, beta), self.inverse, normalise=self.normalise, eps=self.eps)
         if beta is not None:
@@ -113,8 +118,8 @@ class AttentionTerm:
         """
         if weight == 0:
             return list(rates)
-        total = [r + weight * g for r, g in zip(rates, self.force(norms, beta), strict=True)]
-        return [r.clamp_min(0) for r in total] if self.inverse == "standardised" else total
+        total = torch._foreach_add(list(rates), self.force(norms, beta), alpha=weight)
+        return list(torch._foreach_clamp_min(total, 0) if self.inverse == "standardised" else total)
 
     def add_to_value(
         self,
@@ -150,7 +155,11 @@ class AttentionTerm:
     def _guided(self, values: Sequence[Tensor], beta: Sequence[Tensor] | None) -> list[Tensor]:
         if beta is None:
             return list(values)
-        if [b.shape for b in beta] != [v.shape for v in values]:
-            got, wanted = [tuple(b.shape) for b in beta], [tuple(v.shape) for v in values]
-            raise InputError(f"beta has shapes {got} but the groups have {wanted}; draw it anew (state.beta = None)")
+        _check(values, beta)
         return [guide(v, b, self.mixing, self.conditional, self.detach) for v, b in zip(values, beta, strict=True)]
+
+
+def _check(values: Sequence[Tensor], beta: Sequence[Tensor] | None) -> None:
+    if beta is not None and [b.shape for b in beta] != [v.shape for v in values]:
+        got, wanted = [tuple(b.shape) for b in beta], [tuple(v.shape) for v in values]
+        raise InputError(f"beta has shapes {got} but the groups have {wanted}; draw it anew (state.beta = None)")

@@ -135,4 +135,4 @@ class GASL(Penalty):
         return beta if self.beta == "fixed" else None
 
     def _lasso_rates(self, norms: Sequence[Tensor], strength: float) -> list[Tensor]:
-        return [strength * rate for rate in group_lasso_rates(norms, self.normalise)]
+        return group_lasso_rates(norms, self.normalise, strength)

@@ -52,4 +52,4 @@ class GroupLasso(Penalty):
 
     def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Strength / sqrt(M) for every group; ``beta`` is not used."""
-        return [strength * rate for rate in group_lasso_rates(norms, self.normalise)]
+        return group_lasso_rates(norms, self.normalise, strength)

@@ -111,4 +111,4 @@ class StructuredAttention(Penalty):
         return self._term().add_to_rates(self._lasso_rates(norms, strength), norms, self.alpha * strength, None)
 
     def _lasso_rates(self, norms: Sequence[Tensor], strength: float) -> list[Tensor]:
-        return [strength * rate for rate in group_lasso_rates(norms, self.normalise)]
+        return group_lasso_rates(norms, self.normalise, strength)
