@@ -17,11 +17,12 @@ from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
 from gasl.structure.checks import finite
-from gasl.structure.groups import UnitGroups, WeightGroups, versions
+from gasl.structure.groups import UnitGroups, versions
 from gasl.structure.optimizers import learning_rates, states_of
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
 from gasl.structure.trace import trace
+from gasl.structure.weights import WeightGroups
 
 __all__ = ["Sparsifier"]
 

@@ -8,9 +8,10 @@ from gasl.errors import InputError
 from gasl.maths import group_norms
 from gasl.models import LeNet5
 from gasl.structure.floors import Floors
-from gasl.structure.groups import UnitGroups, WeightGroups
+from gasl.structure.groups import UnitGroups
 from gasl.structure.membership import group_followers, group_members
 from gasl.structure.trace import trace
+from gasl.structure.weights import WeightGroups
 
 
 def lenet():
@@ -238,6 +239,8 @@ def test_floors_by_hand():
     ]
     one = Floors([4, 3, 1], [1, 1, 1]).factors(norms, low, 1.0)[0].tolist()
     assert one == pytest.approx([0.5, 1 - 0.5 / 3, 0.75, 0.0])
+    all_alive = Floors([2], [2]).factors([torch.tensor([1.0, 2.0])], [torch.full((2,), 0.5)], 1.0)
+    assert all_alive[0].tolist() == [1.0, 1.0]
 
 
 def test_single_weights_are_soft_thresholded():

@@ -1,8 +1,9 @@
 """What a network is made of: axes, members, what is protected and why."""
 
 from gasl.structure.axes import Affine, Axis, Member, Protected, Structure
-from gasl.structure.groups import UnitGroups, WeightGroups
+from gasl.structure.groups import UnitGroups
 from gasl.structure.running import ExampleInputs
 from gasl.structure.trace import trace
+from gasl.structure.weights import WeightGroups
 
 __all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "UnitGroups", "WeightGroups", "trace"]

@@ -29,6 +29,7 @@ class Floors:
     def __init__(self, sizes: Sequence[int], floors: Sequence[int]) -> None:
         self._sizes = list(sizes)
         self._most = min(max(floors), max(sizes))
+        self._small = any(size <= floor for size, floor in zip(sizes, floors, strict=True))
         count = torch.tensor(self._sizes)
         self._floors = torch.minimum(torch.tensor(floors), count)
         self._axis = torch.repeat_interleave(torch.arange(len(sizes)), count)
@@ -48,10 +49,10 @@ class Floors:
         Returns:
             One vector of factors an axis, where its norms live.
         """
-        device = norms[0].device
-        n = torch.cat([norm.to(device) for norm in norms])
-        factors = shrink_factors(n, torch.cat([rate.to(device) for rate in rates]), lr)
-        if self._most:
+        device = norms[0].device  # the host asks no other than a CPU whether there is anything to hold: it would wait
+        n, r = (torch.cat([v.to(device) for v in vectors]) for vectors in (norms, rates))
+        factors = shrink_factors(n, r, lr)
+        if self._most and (self._small or n.device.type != "cpu" or not bool(factors.amin() > 0)):
             factors = torch.where(self._held(n, factors), 1.0, factors)
         return [f.to(norm) for f, norm in zip(factors.split(self._sizes), norms, strict=True)]
 

@@ -3,23 +3,26 @@
 A weight between two units may lie in the groups of both; see :mod:`gasl.structure.membership`.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
 
 import torch
 from torch import Tensor
 
-from gasl.errors import InputError
 from gasl.maths.norms import Orientation
-from gasl.maths.proximal import shrink_factors
-from gasl.maths.slices import joint_factors, root, scale_slices_, square_sums
+from gasl.maths.passes import Pass
+from gasl.maths.slices import root, scale_slices_, square_sums
 from gasl.structure.axes import Axis
 from gasl.structure.floors import Floors
-from gasl.structure.membership import Slice, Units, group_followers, group_members
+from gasl.structure.membership import Units, group_followers, group_members
+from gasl.structure.rounds import Round, rounds
 
-__all__ = ["UnitGroups", "WeightGroups", "versions"]
+__all__ = ["UnitGroups", "versions"]
+
+_CACHED = 1 << 21  # elements, 8 MiB of float32: a part of most last-level caches
 
 
 def versions(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
@@ -74,7 +77,8 @@ class UnitGroups:
     ) -> None:
         floors = dict(zip((axis.name for axis in axes), min_units or [0] * len(axes), strict=True))
         self.axes = tuple(axis for axis in axes if group_members(axis, scope, linear))
-        self._floors = Floors([axis.size for axis in self.axes], [floors[axis.name] for axis in self.axes])
+        self._least_units = [floors[axis.name] for axis in self.axes]
+        self._planned: dict[float, list[tuple[Round, Floors]]] = {}
         self._members = [[Units(m, a.size) for m in group_members(a, scope, linear)] for a in self.axes]
         self._followers = [
             [Units(m, a.size) for m in group_followers(a, scope, linear)] if a.name in silenced else []
@@ -104,7 +108,7 @@ class UnitGroups:
         """One ``(M,)`` tensor of norms an axis."""
         if not torch.is_grad_enabled() and (known := self.known) is not None:
             return known
-        return self._norms(self._square_sums())
+        return self._norms(self._square_sums(), range(len(self.axes)))
 
     @property
     def known(self) -> list[Tensor] | None:
@@ -128,7 +132,7 @@ class UnitGroups:
     @torch.no_grad()
     def dead(self) -> list[Tensor]:
         """One bool tensor an axis: which groups have a norm of 0, read from the weights."""
-        return [norms == 0 for norms in self._norms(self._square_sums())]
+        return [norms == 0 for norms in self._norms(self._square_sums(), range(len(self.axes)))]
 
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
@@ -138,21 +142,28 @@ class UnitGroups:
         :func:`~gasl.maths.slices.scale_slices_` says.
         """
         steps = {name: lr(tensor) for name, tensor in self.tensors.items()}
-        sums = self._square_sums()
-        norms = self._norms(sums)
-        by_step = {step: self._floors.factors(norms, rates, step) for step in set(steps.values())}
+        weights = Pass(self._silent | self.tensors, self._dims)
         factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
-        for axis, (members, followers) in enumerate(zip(self._members, self._followers, strict=True)):
-            for units in members:
-                name, dim = units.place
-                factors[name].append((dim, units.spread(by_step[steps[name]][axis])))
-            if followers:
-                largest = [by_step[step][axis] for step in {steps[units.place[0]] for units in members}]
-                alive = (reduce(torch.maximum, largest) > 0).to(norms[axis].dtype)
-                for units in followers:
+        by_step: dict[float, dict[int, Tensor]] = {}
+        for now, floors in self._rounds():
+            weights.read(now.read)
+            norms = self._norms(weights.sums, now.axes)
+            for step in {steps[units.place[0]] for axis in now.axes for units in self._members[axis]}:
+                by_step[step] = dict(
+                    zip(now.axes, floors.factors(norms, [rates[a] for a in now.axes], step), strict=True)
+                )
+            for axis in now.axes:
+                for units in self._members[axis]:
                     name, dim = units.place
-                    factors[name].append((dim, units.spread(alive)))
-        self._scale_(factors, sums)
+                    factors[name].append((dim, units.spread(by_step[steps[name]][axis])))
+                if self._followers[axis]:
+                    largest = [by_step[steps[units.place[0]]][axis] for units in self._members[axis]]
+                    alive = (reduce(torch.maximum, largest) > 0).to(largest[0].dtype)
+                    for units in self._followers[axis]:
+                        name, dim = units.place
+                        factors[name].append((dim, units.spread(alive)))
+            weights.scale_({name: factors[name] for name in now.write})
+        self._known = versions(self.tensors), self._norms(weights.finish(), range(len(self.axes)))
 
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
@@ -166,82 +177,32 @@ class UnitGroups:
                 name, dim = units.place
                 factors[name].append((dim, units.spread((~gone).to(self.zero().dtype))))
         if within is None:
-            self._scale_(factors, None)
-        else:
-            for name, tensor in within.items():
-                scale_slices_(tensor, factors[name])
+            self._known = None
+        for name, tensor in (self._silent | self.tensors if within is None else within).items():
+            scale_slices_(tensor, factors[name])
 
-    def _square_sums(self) -> dict[Slice, Tensor]:
-        each = {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
-        return {(name, dim): s for name, dims in self._dims.items() for dim, s in zip(dims, each[name], strict=True)}
+    def _rounds(self) -> list[tuple[Round, Floors]]:
+        # On a CPU, parts of the cache's size. Elsewhere all at once: the fewer operations the better.
+        least = _CACHED if all(tensor.device.type == "cpu" for tensor in self.tensors.values()) else math.inf
+        if least not in self._planned:
+            sizes = {name: tensor.numel() for name, tensor in self.tensors.items()}
+            reads, owned = (
+                [[units.place[0] for units in units_of] for units_of in each]
+                for each in (self._members, map(add, self._members, self._followers))
+            )
+            self._planned[least] = [
+                (r, Floors([self.axes[a].size for a in r.axes], [self._least_units[a] for a in r.axes]))
+                for r in rounds(sizes, reads, owned, least)
+            ]
+        return self._planned[least]
 
-    def _norms(self, sums: Mapping[Slice, Tensor]) -> list[Tensor]:
-        return [root(reduce(add, [units.collect(sums[units.place]) for units in members])) for members in self._members]
+    def _square_sums(self) -> dict[str, list[Tensor]]:
+        return {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
 
-    def _scale_(self, factors: Mapping[str, list[tuple[int, Tensor]]], before: Mapping[Slice, Tensor] | None) -> None:
-        after: dict[Slice, Tensor] = {}
-        for name, tensor in (self._silent | self.tensors).items():
-            dims = self._dims.get(name, []) if before is not None else []
-            if before is not None and len(dims) == 1 and all(dim == dims[0] for dim, _ in factors[name]):
-                joint = joint_factors([factor for _, factor in factors[name]])
-                scale_slices_(tensor, [(dims[0], joint)])
-                after[name, dims[0]] = before[name, dims[0]] * joint.square()  # no need to read it again
-            else:
-                after.update(
-                    zip([(name, dim) for dim in dims], scale_slices_(tensor, factors[name], dims), strict=True)
-                )
-        self._known = (versions(self.tensors), self._norms(after)) if before is not None else None
+    def _norms(self, sums: Mapping[str, Sequence[Tensor]], axes: Iterable[int]) -> list[Tensor]:
+        def of(units: Units) -> Tensor:
+            name, dim = units.place
+            return units.collect(sums[name][self._dims[name].index(dim)])
 
-
-class WeightGroups:
-    """Every single weight a group of its own; its norm is its absolute value.
-
-    Args:
-        tensors: The weights by name.
-
-    Example:
-        >>> WeightGroups({"w": torch.tensor([-2.0, 1.0])}).norms()
-        [tensor([2., 1.])]
-    """
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        if not tensors:
-            raise InputError("there is no weight to group")
-        self.tensors = dict(tensors)
-        self.known: list[Tensor] | None = None  # norms cost no more than a copy of them: never kept
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Weight names."""
-        return tuple(self.tensors)
-
-    def parameters(self) -> list[list[str]]:
-        """For each axis the names of the tensors that its groups are made of."""
-        return [[name] for name in self.tensors]
-
-    def zero(self) -> Tensor:
-        """A 0-dim zero where the weights live."""
-        return next(iter(self.tensors.values())).new_zeros(())
-
-    def norms(self) -> list[Tensor]:
-        """Absolute values, flattened."""
-        return [tensor.flatten().abs() for tensor in self.tensors.values()]
-
-    @torch.no_grad()
-    def dead(self) -> list[Tensor]:
-        """One flat bool tensor a weight: which are 0."""
-        return [tensor.flatten() == 0 for tensor in self.tensors.values()]
-
-    @torch.no_grad()
-    def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
-        """W <- w * max(0, 1 - lr(w) * r / |w|)."""
-        for tensor, rate in zip(self.tensors.values(), rates, strict=True):
-            tensor.mul_(shrink_factors(tensor.flatten().abs(), rate, lr(tensor)).reshape(tensor.shape))
-
-    @torch.no_grad()
-    def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
-        """Set the given weights to zero, or the same places of tensors ``within``; one flat bool tensor a weight."""
-        for name, gone in zip(self.tensors, dead, strict=True):
-            tensor = (self.tensors if within is None else within).get(name)
-            if tensor is not None:
-                tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))
+        squares = [reduce(add, map(of, self._members[axis])) for axis in axes]
+        return [root(s) for s in squares] if torch.is_grad_enabled() else list(torch._foreach_sqrt(squares))

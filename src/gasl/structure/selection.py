@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from gasl.errors import InputError, unknown_name
 from gasl.maths.norms import Orientation
 from gasl.structure.axes import Axis, Structure
-from gasl.structure.groups import UnitGroups, WeightGroups
+from gasl.structure.groups import UnitGroups
 from gasl.structure.membership import group_followers, group_members
+from gasl.structure.weights import WeightGroups
 
 __all__ = ["protected_axes", "unit_floors", "unit_groups", "weight_groups"]
 

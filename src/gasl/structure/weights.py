@@ -1,0 +1,65 @@
+"""Single weights as groups: norms are absolute values, shrinking is soft thresholding."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gasl.errors import InputError
+from gasl.maths.proximal import shrink_factors
+
+__all__ = ["WeightGroups"]
+
+
+class WeightGroups:
+    """Every single weight a group of its own; its norm is its absolute value.
+
+    Args:
+        tensors: The weights by name.
+
+    Example:
+        >>> WeightGroups({"w": torch.tensor([-2.0, 1.0])}).norms()
+        [tensor([2., 1.])]
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        if not tensors:
+            raise InputError("there is no weight to group")
+        self.tensors = dict(tensors)
+        self.known: list[Tensor] | None = None  # norms cost no more than a copy of them: never kept
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Weight names."""
+        return tuple(self.tensors)
+
+    def parameters(self) -> list[list[str]]:
+        """For each axis the names of the tensors that its groups are made of."""
+        return [[name] for name in self.tensors]
+
+    def zero(self) -> Tensor:
+        """A 0-dim zero where the weights live."""
+        return next(iter(self.tensors.values())).new_zeros(())
+
+    def norms(self) -> list[Tensor]:
+        """Absolute values, flattened."""
+        return [tensor.flatten().abs() for tensor in self.tensors.values()]
+
+    @torch.no_grad()
+    def dead(self) -> list[Tensor]:
+        """One flat bool tensor a weight: which are 0."""
+        return [tensor.flatten() == 0 for tensor in self.tensors.values()]
+
+    @torch.no_grad()
+    def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
+        """W <- w * max(0, 1 - lr(w) * r / |w|)."""
+        for tensor, rate in zip(self.tensors.values(), rates, strict=True):
+            tensor.mul_(shrink_factors(tensor.flatten().abs(), rate, lr(tensor)).reshape(tensor.shape))
+
+    @torch.no_grad()
+    def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
+        """Set the given weights to zero, or the same places of tensors ``within``; one flat bool tensor a weight."""
+        for name, gone in zip(self.tensors, dead, strict=True):
+            tensor = (self.tensors if within is None else within).get(name)
+            if tensor is not None:
+                tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))
