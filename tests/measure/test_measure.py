@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -44,7 +45,11 @@ def test_denormals_are_counted_and_said():
 
 
 def test_what_is_not_counted_is_said():
-    assert "aten._trilinear" in str(record(nn.Bilinear(2, 2, 2), torch.zeros(1, 2), torch.zeros(1, 2)))
+    class OverTime(nn.Linear):
+        def forward(self, x):
+            return torch.conv_tbc(x, self.weight[None], self.bias)
+
+    assert "aten.conv_tbc" in str(record(OverTime(2, 2), torch.zeros(1, 1, 2)))
 
 
 def test_it_prints_as_a_table():
@@ -80,3 +85,37 @@ def test_comparison_as_plain_data():
 def test_no_batch_size_is_refused():
     with pytest.raises(InputError, match="batch size"):
         compare(nn.Linear(1, 1), nn.Linear(1, 1), torch.zeros(1, 1), batches=())
+
+
+@dataclass
+class Output:
+    scores: torch.Tensor
+    more: dict[str, object]
+
+
+class Words(nn.Module):
+    """Takes whole numbers and a mask by name, returns a dataclass with a dict in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(20, 6), nn.Linear(6, 3)
+
+    def forward(self, ids, mask=None, scale=1.0):
+        hidden = self.embed(ids) * mask[..., None]
+        return Output(scale * self.head(hidden), {"hidden": hidden, "text": "a"})
+
+
+def test_inputs_by_name_and_of_whole_numbers_and_outputs_of_any_kind():
+    inputs = {"ids": torch.arange(8).reshape(2, 4), "mask": torch.ones(2, 4, dtype=torch.bool), "scale": 2.0}
+    cost = measure(Words(), inputs, batch=5, threads=2, seconds=0.01)
+    assert (cost.macs, cost.uncounted, cost.params) == (4 * 6 * 3, (), 20 * 6 + 21)
+    assert (cost.latency.batch, cost.latency.threads) == (5, 2)
+    both = compare(Words(), Words(), inputs, batches=(1, 3), seconds=0.01)
+    assert [latency.batch for latency in both.small_latency] == [1, 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_inputs_follow_a_converted_network(dtype):
+    assert measure(nn.Linear(4, 2).to(dtype), torch.zeros(1, 4), seconds=0.01).macs == 8
+    both = compare(nn.Linear(4, 2), nn.Linear(4, 2).to(dtype), torch.zeros(1, 4), batches=(1,), seconds=0.01)
+    assert both.small.bytes == both.dense.bytes * dtype.itemsize // 4

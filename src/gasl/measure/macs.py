@@ -145,6 +145,22 @@ def _bias_matrix_matrix(bias: Shape, a: Shape, b: Shape, **kwargs: Any) -> int:
     return 2 * prod(a) * b[-1]
 
 
+def _bias_batch_matrix_matrix(bias: Shape, a: Shape, b: Shape, **kwargs: Any) -> int:
+    return 2 * prod(a) * b[-1]
+
+
+def _three_factors(a: Shape, b: Shape, c: Shape, *spread: Any, **kwargs: Any) -> int:
+    """One for each product of all three, which share dimensions; ``spread`` says where each lacks some."""
+    full: list[list[int]] = []
+    for shape, missing in zip((a, b, c), spread, strict=False):
+        sizes = list(shape)
+        for dim in missing:
+            sizes.insert(dim, 1)
+        full.append(sizes)
+    shared: list[int] = [max(sizes) for sizes in zip(*full, strict=True)]
+    return 2 * prod(shared)
+
+
 _aten = torch.ops.aten
 _FORMULAS: dict[Any, Callable[..., int]] = {
     _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
@@ -158,6 +174,8 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
     _aten.addmv: _bias_matrix_vector,
     _aten.linear: _linear,
     _aten._addmm_activation: _bias_matrix_matrix,
+    _aten.addbmm: _bias_batch_matrix_matrix,
+    _aten._trilinear: _three_factors,
 }
 
 # Ops that may take a weight and still count nothing. In-place forms (``add_``) go with their plain form.
@@ -172,9 +190,10 @@ _prelu_kernel abs add addcdiv addcmul bitwise_and bitwise_not clamp clamp_max cl
 gt hardsigmoid hardswish hardtanh le leaky_relu lerp log log1p logical_and logical_not lt masked_fill maximum minimum
 mul ne neg pow reciprocal relu round rsqrt rsub sigmoid sign silu sin softplus sqrt square sub tanh where
 """
-_NORMS_AND_REDUCTIONS = """
+_NORMS_AND_MEANS = """
 _fused_rms_norm _local_scalar_dense _log_softmax _native_batch_norm_legit _native_batch_norm_legit_no_training
 _softmax _weight_norm_interface all amax amin any argmax batch_norm cudnn_batch_norm cumsum linalg_vector_norm max
-mean min native_batch_norm native_group_norm native_layer_norm norm sum std var var_mean
+mean min native_batch_norm native_group_norm native_layer_norm norm sum std upsample_bicubic2d upsample_bilinear2d
+upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_trilinear3d var var_mean
 """
-_CHEAP = frozenset(f"{_MOVES} {_POINTWISE} {_NORMS_AND_REDUCTIONS}".split())
+_CHEAP = frozenset(f"{_MOVES} {_POINTWISE} {_NORMS_AND_MEANS}".split())
