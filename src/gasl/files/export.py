@@ -136,7 +136,14 @@ def _write_onnx(program: ExportedProgram, path: Path) -> Run:
     if converted is None:  # only the older exporter returns nothing
         raise InputError("torch.onnx.export returned no program; a newer torch is needed")
     converted.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"ONNX Runtime does not take what was exported, so it cannot be checked: {first}; another type of weights,"
+            " model.float() for one, may do"
+        ) from error
 
     def run(example: Example) -> list[Tensor]:
         values = (tensor.detach().cpu().numpy() for tensor in example.tensors())
