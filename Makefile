@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test install check bench docs clean
+.PHONY: run test install check bench zoo docs clean
 
 run: $(STAMP)
 	$(BIN)/gasl demo
@@ -32,6 +32,14 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[bench]"
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+# Every network of the zoo: exports, each unit that is left disturbed, and architectures of other model libraries (without
+# their own dependencies: some ask for torchvision, for their data loading only). About 20 minutes.
+zoo: $(STAMP)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt --no-deps timm vit-pytorch x-transformers \
+		einops einx frozendict loguru torch-einops-utils
+	GASL_ZOO=all $(BIN)/pytest tests/zoo
+	$(BIN)/python benchmarks/zoo.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[docs]"

@@ -1,0 +1,11 @@
+"""The zoo: every network by name."""
+
+from zoo import attention, convolutional, hub_text, hub_vision, recurrent, spatial
+
+__all__ = ["ZOO"]
+
+ZOO = {
+    entry.name: entry
+    for group in (convolutional, spatial, recurrent, attention, hub_vision, hub_text)
+    for entry in group.ENTRIES
+}
