@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from gasl.removal import GatherLinear, shrink, shrink_
+from gasl.removal import GatherLinear, Plan, shrink, shrink_
+from gasl.removal.apply import smaller_tensors
+from gasl.removal.inplace import commit
 from removal.training import OPTIMIZERS, Held, backward, batch, network, setup, small_part
 from removal.zeros import assert_same, convs, kill
 from structure.nets import Fn
@@ -196,6 +198,27 @@ def test_a_removed_network_can_be_cut_again_and_again():
         optimizer.step()
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_the_gradient_of_a_scaled_weight_is_that_of_the_scaled_one():
+    """A norm whose scale makes up for a width that went: outputs as before, and gradients as a backward would give."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4, eps=0.0), nn.Linear(4, 2)).double()
+    kill(model[0], 1, bias=True)
+    index = torch.tensor([0, 2, 3])
+    steps = Plan(
+        {("0.weight", 0): index, ("0.bias", 0): index, ("1.weight", 0): index, ("2.weight", 1): index},
+        {}, (), {"1.normalized_shape": (3,)}, {"1.weight": torch.tensor((4 / 3) ** 0.5, dtype=torch.float64)},
+    )  # fmt: skip
+    x = torch.randn(5, 3).double()
+    wanted = model(x)
+    wanted.square().sum().backward()
+    commit(model, steps, smaller_tensors(dict(model.named_parameters()), steps), ())
+    torch.testing.assert_close(model(x), wanted, rtol=1e-12, atol=1e-12)
+    pending = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    model(x).square().sum().backward()
+    for p, gradient in zip(model.parameters(), pending, strict=True):
+        torch.testing.assert_close(p.grad, gradient, rtol=1e-10, atol=1e-12)
 
 
 def test_nothing_dead_nothing_changed():

@@ -74,6 +74,21 @@ def test_a_constant_made_of_constants_stays_right():
         assert_same(small, model, x)
 
 
+def test_a_constant_that_comes_back_brings_what_it_is_made_of():
+    model = Fn(
+        lambda m, x: m.b(torch.sigmoid(torch.sigmoid(m.a(x)) @ m.w.t())),
+        a=kill(nn.Linear(3, 5), 1), w=nn.Parameter(torch.randn(4, 5)), b=nn.Linear(4, 2),
+    ).double()  # fmt: skip
+    model.w.data[:, 1] = model.w.data[2] = 0
+    model.w.data[2, 1] = 3.0  # a layer without a place for a bias: it cannot take up what it reads
+    x = torch.randn(6, 3).double()
+    assert {name: after for name, (_, after) in shrink(model, x)[1].widths.items()} == {"a.in": 3, "a": 4, "w": 3}
+    small, removal = shrink(model, x, round_to=2)
+    assert removal.widths["w"] == (4, 4)
+    assert removal.widths["a"] == (5, 5)
+    assert_same(small, model, x)
+
+
 def test_each_branch_of_a_concatenation_is_a_multiple():
     model = Fn(
         lambda m, x: m.d(torch.cat([m.a(x), m.b(x)], 1) + m.c(x)),

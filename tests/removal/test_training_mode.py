@@ -122,9 +122,12 @@ OWN = torch.Generator().manual_seed(0)
     ],
 )
 def test_random_numbers_leave_nothing_to_compare(draw):
-    _, removal = shrink(cheating(draw), torch.randn(2, 3).double())
+    model, x = cheating(draw), torch.randn(2, 3).double()
+    states = torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[2]  # noqa: NPY002
+    _, removal = shrink(model, x)
     assert removal.widths["a"] == (4, 3)
     assert removal.max_rel_diff_train is None
+    assert states == (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[2])  # noqa: NPY002
 
 
 def test_dropout_that_drops_nothing_is_compared():

@@ -32,7 +32,9 @@ def shrink(
     A unit goes if it is exactly zero where it counts, wherever the zeros came from: nobody reads it, or it emits a
     constant that its readers' biases can take up. What was asked for is checked: both networks are run on the
     example inputs and on noise of the same shapes, in evaluation mode and, where it draws no random numbers, in
-    training mode.
+    training mode. Behind a batch norm a dead filter may emit one constant in evaluation and another in training, until
+    the running statistics have settled: such a unit stays in a network that is given in training mode, and goes from
+    one in evaluation mode, where :attr:`Removal.max_rel_diff_train` tells.
 
     Args:
         model: Any traceable network.
@@ -86,8 +88,9 @@ def shrink_(
     network in which the removed weights are held.
 
     A constant that a removed unit emitted goes into the biases of its readers. A layer without a bias is given one: a
-    new parameter, which joins the param groups of the layer's weight and starts without state. Graphs from before are
-    void: a loss that is still to be differentiated must be so first.
+    new parameter, which joins the param groups of the layer's weight and starts without state. Weight decay of a bias
+    sees what it has taken up. Graphs from before are void: a loss that is still to be differentiated must be so first.
+    While it works there is room needed for one more copy of what is cut: weights, gradients and state.
 
     Args:
         model: Any traceable network; a compiled wrapper is looked through, a distributed one refused.
