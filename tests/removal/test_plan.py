@@ -152,3 +152,16 @@ def test_large_tensors_are_cut_piece_by_piece(dims, monkeypatch):
     monkeypatch.setattr(apply, "_LARGE", 50)
     assert torch.equal(cut(tensor, cuts), wanted)
     assert wanted.shape == tuple(4 if dim in dims else n for dim, n in enumerate(tensor.shape))
+
+
+class Rebuilt(nn.Module):
+    """Copied by its constructor, as the layers of einops are."""
+
+    def __reduce__(self):
+        return (Rebuilt, ())
+
+
+def test_a_duplicate_is_in_the_same_mode():
+    model = nn.Sequential(nn.Linear(2, 2), Rebuilt()).eval()
+    model[0].train()
+    assert [module.training for module in duplicate(model).modules()] == [False, True, False]

@@ -112,9 +112,13 @@ def duplicate(model: nn.Module, replaced: Mapping[int, Tensor] | None = None) ->
     held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     known = {id(tensor): tensor.detach().clone() for tensor in held if not tensor.is_leaf}
     try:
-        return copy.deepcopy(model, known | dict(replaced or {}))
+        other = copy.deepcopy(model, known | dict(replaced or {}))
     except (RuntimeError, TypeError) as error:
         raise InputError(f"{type(model).__name__} cannot be copied: {error}") from error
+    flags = {name: module.training for name, module in model.named_modules()}
+    for name, module in other.named_modules():  # one may be copied by building it anew (einops' layers)
+        module.training = flags.get(name, module.training)
+    return other
 
 
 @torch.no_grad()
