@@ -9,7 +9,7 @@ from torch import nn
 from gasl.errors import InputError, RemovalError
 from gasl.removal import shrink
 from removal.zeros import assert_same, ignore, kill, lenet
-from structure.nets import Fn, image
+from structure.nets import Fn, image, reasons_of
 
 
 def test_protected_axes_stay_whole():
@@ -59,13 +59,14 @@ class Numbers(nn.Module):
 @pytest.mark.parametrize(
     "view",
     [
-        lambda x: x.view(-1, 4, 4, 4),
-        lambda x: x.reshape(x.shape[0], 64),
-        lambda x: x / (x.shape[1] - 3),
+        lambda x: torch.as_tensor(x.detach().numpy().reshape(-1, 64)),  # what no trace sees
+        lambda x: torch.tensor(x.tolist()).view(-1, 4, 4, 4),
+        lambda x: x * float(x.detach().numpy().shape[1]),
         lambda x: x * (1 if x.shape[1] == 4 else 2),
+        lambda x: x / len(x[0]),
     ],
 )
-def test_a_forward_that_holds_a_width_as_a_number_is_refused_by_name(view):
+def test_a_forward_that_hides_what_it_does_with_a_width_is_refused_by_name(view):
     model = Numbers(view)
     kill(model.conv1, 1, bias=True)
     kill(model.conv2, 0, 2, bias=True)
@@ -77,9 +78,29 @@ def test_a_forward_that_holds_a_width_as_a_number_is_refused_by_name(view):
     assert removal.widths["conv1"] == (6, 5)
 
 
+@pytest.mark.parametrize(
+    ("view", "reason"),
+    [
+        (lambda x: x.view(-1, 4, 4, 4), "aten.view holds its size as the number 4"),
+        (lambda x: x.reshape(x.shape[0], 64), "aten.view holds its size as the number 64"),
+        (lambda x: x / x.shape[1] ** 0.5, "its size is also used as a number that is no size"),
+    ],
+)
+def test_a_width_that_the_trace_sees_as_a_number_is_protected_instead(view, reason):
+    model = Numbers(view)
+    kill(model.conv1, 1, bias=True)
+    kill(model.conv2, 0, 2, bias=True)
+    assert reasons_of(model, image(size=4))["conv2"] == reason
+    small, removal = shrink(model.double(), image(size=4))
+    assert removal.widths["conv1"] == (6, 5)
+    assert "conv2" not in removal.widths
+    x = image(5, size=4).double()
+    assert_same(small, model, x)
+
+
 def test_a_difference_that_the_example_hides_shows_on_noise():
     model = Fn(
-        lambda m, x: m.b(torch.relu(m.a(x)) * (1 + x.sum() * (m.a.weight.shape[0] - 4))),
+        lambda m, x: m.b(torch.relu(m.a(x)) * (1 + x.sum() * (len(m.a.weight.detach().numpy()) - 4))),
         a=kill(nn.Linear(3, 4), 1),
         b=ignore(nn.Linear(4, 2), 1),
     )

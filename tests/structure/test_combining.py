@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from gasl.structure.trace import trace
+from removal.halving import halved
 from structure.nets import Fn, axes_of, groups_of, image, reasons_of
 
 
@@ -72,8 +73,13 @@ def test_a_unit_that_meets_what_has_a_fixed_size_is_protected(function):
     assert "fixed size" in reasons_of(model)["a"] or "cuts" in reasons_of(model)["a"]
 
 
-def test_one_map_that_is_broadcast_over_all_units_is_protected_and_mixes():
-    for function in (lambda a, b: a * b, lambda a, b: b * a, lambda a, b: a + b.mean(), lambda a, b: b.mean() + a):
+def test_one_map_that_is_broadcast_over_all_units_is_protected_and_mixes_or_scales():
+    for function, scales in (
+        (lambda a, b: a * b, True),
+        (lambda a, b: b * a, True),
+        (lambda a, b: a + b.mean(), False),
+        (lambda a, b: b.mean() + a, False),
+    ):
         model = Fn(
             lambda m, x, f=function: m.c(f(m.a(x), m.b(x))),
             a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 1, 1), c=nn.Conv2d(4, 2, 1),
@@ -81,12 +87,32 @@ def test_one_map_that_is_broadcast_over_all_units_is_protected_and_mixes():
         structure = trace(model, image())
         assert axes_of(model) == {"a": 4}
         assert "broadcasts it over other units" in reasons_of(model)["b"]
-        assert structure.mixed == set(structure.units_of(structure.axis("a")).tolist())
+        units = set(structure.axis("a").classes.tolist())
+        assert structure.mixed == (set() if scales else units)
+        assert scaled_of(structure) == (units if scales else set())
+        if scales:
+            halved(model, image)
 
 
-def test_what_changes_with_the_input_but_has_no_unit_is_mixed():
+def scaled_of(structure):
+    """The classes that something multiplies which may change with the input."""
+    return {c for classes, _ in structure.relations.scaled for c in classes.tolist()}
+
+
+def test_what_is_multiplied_is_noted_with_its_largest_value():
+    model = Fn(lambda m, x: m.b(m.a(x) * x.mean()), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1))
+    x = image()
+    structure = trace(model, x)
+    ((classes, largest),) = structure.relations.scaled
+    order = [classes.tolist().index(c) for c in structure.axis("a").classes.tolist()]
+    torch.testing.assert_close(largest[order], model.a(x).detach().abs().amax((0, 2, 3)))
+
+
+def test_what_changes_with_the_input_but_has_no_unit_is_mixed_unless_it_multiplies():
     for function, mixed in [
-        (lambda a, x: a * x.mean(), True),
+        (lambda a, x: a * x.mean(), False),
+        (lambda a, x: a / x.mean(), False),
+        (lambda a, x: x.mean() / a, True),
         (lambda a, x: a + x.cumsum(1)[:, :1], True),
         (lambda a, x: a + torch.rand(1), True),
         (lambda a, x: a + torch.ones(1, 1, 8, 8), False),
@@ -94,7 +120,7 @@ def test_what_changes_with_the_input_but_has_no_unit_is_mixed():
     ]:
         model = Fn(lambda m, x, f=function: m.b(f(m.a(x), x)), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1))
         structure = trace(model, image())
-        assert structure.mixed == (set(structure.units_of(structure.axis("a")).tolist()) if mixed else set())
+        assert structure.mixed == (set(structure.axis("a").classes.tolist()) if mixed else set())
 
 
 def test_a_buffer_filled_in_parts_is_known_to_change_with_the_input():
@@ -104,7 +130,7 @@ def test_a_buffer_filled_in_parts_is_known_to_change_with_the_input():
         return m.b(m.a(x) + page)
 
     structure = trace(Fn(forward, a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1)), image())
-    assert structure.mixed == set(structure.units_of(structure.axis("a")).tolist())
+    assert structure.mixed == set(structure.axis("a").classes.tolist())
 
 
 def test_units_written_side_by_side_into_a_buffer_are_protected():
@@ -127,24 +153,28 @@ def test_parameters_that_are_added_or_scale_belong_to_the_unit():
     assert groups_of(model)["a"] == {"a.weight[0]", "a.bias[0]", "scale[0]", "shift[1]", "b.weight[1]"}
 
 
-def test_a_parameter_of_two_dimensions_protects_what_it_meets():
+def test_a_parameter_of_two_dimensions_belongs_to_the_units_along_one_of_them():
     model = Fn(
         lambda m, x: m.b(m.a(x) + m.map),
         a=nn.Conv2d(3, 4, 1),
         b=nn.Conv2d(4, 2, 1),
         map=nn.Parameter(torch.randn(4, 8, 1)),
     )
-    assert reasons_of(model)["a"] == "aten.add with a parameter of several dimensions"
+    assert groups_of(model) == {"a": {"a.weight[0]", "a.bias[0]", "map[0]", "b.weight[1]"}}
+    assert trace(model, image()).relations.tables == (("map", 0),)
+    halved(model, image)
 
 
-def test_an_outer_product_protects_one_side_and_mixes():
+def test_an_outer_product_protects_one_side_and_scales_the_other():
     model = Fn(
         lambda m, x: m.c((m.a(x)[:, :, None] * m.b(x)[:, None, :]).sum(2)),
         a=nn.Linear(3, 4), b=nn.Linear(3, 5), c=nn.Linear(4, 2),
     )  # fmt: skip
     structure = trace(model, torch.randn(2, 3))
-    assert "b" not in axes_of(model, torch.randn(2, 3))
-    assert structure.mixed
+    assert axes_of(model, torch.randn(2, 3)) == {"a": 4}
+    assert "broadcasts it over other units" in reasons_of(model, torch.randn(2, 3))["b"]
+    assert scaled_of(structure) >= set(structure.axis("a").classes.tolist())
+    halved(model, lambda batch: torch.randn(batch, 3))
 
 
 def test_flatten_makes_blocks_and_feature_units():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from removal.halving import halved
 from structure.nets import Fn, axes_of, groups_of, image, reasons_of
 
 
@@ -41,10 +42,19 @@ FOLLOWED = {
     "cat space": lambda x: torch.cat([x, x.relu()], 3),
     "cat batch": lambda x: torch.cat([x, -x], 0),
     "self product": lambda x: x * x.sigmoid(),
+    "layer norm over a row": lambda x: F.layer_norm(x, [8]),
+    "times a total": lambda x: x * x.sum(),
     "dropout": lambda x: F.dropout(x, 0.5, training=False),
     "in-place write of space": lambda x: _erase(x),
     "copy": lambda x: torch.empty_like(x).copy_(x),
     "unused noise": lambda x: x + 0 * torch.randn_like(x),
+}
+
+
+UNSURE = {  # followed, but what is killed stays, or there is nothing to compare
+    "cast",  # to float32
+    "unused noise",  # another draw each time
+    "in-place write of space",  # what is written could depend on the input
 }
 
 
@@ -61,26 +71,54 @@ def test_what_leaves_units_apart_is_followed_at_every_batch_size(name):
         assert groups_of(model, x) == {"a": {"a.weight[0]", "a.bias[0]", "b.weight[1]"}}, batch
 
 
+@pytest.mark.parametrize("name", sorted(set(FOLLOWED) - UNSURE))
+def test_and_its_dead_units_go_without_a_change(name):
+    for seed in range(2):
+        halved(between(FOLLOWED[name])[0], image, seed=seed)
+
+
+CUT = {
+    "chunk": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
+    "every second": lambda x: x[:, 0:4:2].repeat(1, 2, 1, 1),
+    "every second, from the second": lambda x: x[:, 1::2].repeat(1, 2, 1, 1),
+    "shuffle": lambda x: x.view(len(x), 2, -1, 8, 8).transpose(1, 2).flatten(1, 2),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_of_a_width_that_is_cut_the_same_place_of_every_part_is_a_unit(name):
+    for batch in (1, 2, 5):
+        assert axes_of(*between(CUT[name], batch=batch)) == {"a": 2}
+    halved(between(CUT[name])[0], image)
+
+
 PROTECTED = {
-    "softmax": (lambda x: x.softmax(1), "no rule for aten._softmax"),
+    "softmax": (lambda x: x.softmax(1), "aten._softmax runs over the width"),
     "cumsum": (lambda x: x.cumsum(2), "no rule for aten.cumsum"),
     "mean over width": (lambda x: x - x.mean(1, keepdim=True), "aten.mean runs over the width"),
-    "total": (lambda x: x * x.sum(), "aten.sum runs over the width"),
+    "product": (lambda x: x * x.prod(1, keepdim=True), "aten.prod"),
+    "largest": (lambda x: x * x.amax(1, keepdim=True), "aten.amax runs over the width"),
     "half": (lambda x: torch.cat([x[:, :2], x[:, 2:]], 1), "aten.slice cuts the width"),
-    "chunk": (lambda x: torch.cat(x.chunk(2, 1), 1), "aten.split cuts the width"),
-    "select": (lambda x: x[:, 0:4:2].repeat(1, 2, 1, 1), "aten.slice cuts the width"),
-    "index": (lambda x: x[:, torch.tensor([1, 0, 2, 3])], "no rule for aten.index"),
-    "index_select": (lambda x: x.index_select(1, torch.tensor([1, 0, 2, 3])), "aten.index_select cuts the width"),
-    "shuffle": (lambda x: x.view(-1, 2, 2, 8, 8).transpose(1, 2).reshape(-1, 4, 8, 8), "aten.view splits the width"),
-    "into batch": (lambda x: x.reshape(-1, 2, 8, 8).reshape(-1, 4, 8, 8), "splits the width"),
-    "pixel shuffle": (lambda x: F.interpolate(F.pixel_shuffle(x, 2), 8).repeat(1, 4, 1, 1), "splits the width"),
+    "unequal split": (lambda x: torch.cat(x.split([1, 3], 1), 1), "aten.split"),
+    "every second, from the third": (lambda x: x[:, 2::2].repeat(1, 4, 1, 1), "takes every 2th index of the width"),
+    "index": (lambda x: x[:, torch.tensor([1, 0, 2, 3])], "aten.index picks indices of the width"),
+    "index_select": (lambda x: x.index_select(1, torch.tensor([1, 0, 2, 3])), "aten.index_select picks indices"),
+    "shuffle with numbers": (
+        lambda x: x.view(-1, 2, 2, 8, 8).transpose(1, 2).reshape(-1, 4, 8, 8),
+        "aten._unsafe_view holds its size as the number 4",
+    ),
+    "into batch": (lambda x: x.reshape(-1, 2, 8, 8).reshape(-1, 4, 8, 8), "holds its size as the number"),
+    "pixels taken for channels": (
+        lambda x: F.interpolate(F.pixel_shuffle(x, 2), 8).repeat(1, 4, 1, 1),
+        "aten.pixel_shuffle makes one channel of all",
+    ),
     "roll": (lambda x: x.roll(1, 1), "aten.roll shifts the width"),
     "fixed tensor": (lambda x: x + torch.ones(4, 1, 1), "aten.add with a tensor of fixed size"),
     "pad width": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 0))[:, 1:], "pads the width"),
     "topk": (lambda x: x.topk(4, dim=1).values, "no rule for aten.topk"),
-    "norm": (lambda x: F.layer_norm(x, [8]), "aten.native_layer_norm"),
-    "item": (lambda x: x * x[0, 0, 0, 0].item(), "cuts the width"),
-    "write of a unit": (lambda x: _mask_unit(x), "cuts the width"),
+    "norm": (lambda x: F.layer_norm(x, [4, 8, 8]), "aten.native_layer_norm"),
+    "item": (lambda x: x * x[0, 0, 0, 0].item(), "aten.select takes single indices of the width"),
+    "write of a unit": (lambda x: _mask_unit(x), "aten.select takes single indices of the width"),
 }
 
 

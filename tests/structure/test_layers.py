@@ -7,6 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
 
 from gasl.structure.trace import trace
+from removal.halving import halved
 from structure.nets import Fn, axes_of, groups_of, image, reasons_of
 
 
@@ -94,7 +95,7 @@ def test_batch_norm_after_concat_ties_slices_of_its_tensors():
 
 @pytest.mark.parametrize(
     ("norm", "reason"),
-    [(nn.GroupNorm(2, 4), "aten.native_group_norm"), (nn.LayerNorm([4, 6, 6]), "aten.native_layer_norm")],
+    [(nn.GroupNorm(1, 4), "aten.native_group_norm"), (nn.LayerNorm([4, 6, 6]), "aten.native_layer_norm")],
 )
 def test_norms_over_the_width_protect_it(norm, reason):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), norm, *head(4))
@@ -106,7 +107,8 @@ def test_instance_norm_without_parameters_keeps_units_apart_whatever_the_batch()
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(), *head(4))
     assert axes_of(model, image(1)) == axes_of(model, image(3)) == {"0": 4}
     affine = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(), *head(4))
-    assert axes_of(affine, image(1)) == axes_of(affine, image(3)) == {}
+    assert axes_of(affine, image(1)) == axes_of(affine, image(3)) == {"0": 4}
+    assert {"1.weight[0]", "1.bias[0]"} < groups_of(affine)["0"]
 
 
 def test_prelu_belongs_to_the_unit_if_it_has_one_slope_each():
@@ -115,19 +117,13 @@ def test_prelu_belongs_to_the_unit_if_it_has_one_slope_each():
         assert groups_of(model)["0"] == {"0.weight[0]", "0.bias[0]", "4.weight[1]"} | extra
 
 
-@pytest.mark.parametrize(
-    ("layer", "words"),
-    [
-        (nn.Conv2d(4, 4, 3, groups=4), "convolution in 4 groups"),
-        (nn.Conv2d(4, 6, 3, groups=2), "convolution in 2 groups"),
-        (nn.ConvTranspose2d(4, 6, 3), "transposed convolution"),
-    ],
-)
-def test_convolutions_without_a_rule_protect_what_enters_and_say_so(layer, words):
-    width = layer.out_channels
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), layer, nn.Conv2d(width, 3, 1), *head(3))
-    assert words in reasons_of(model)["0"]
-    assert axes_of(model) == {"2": 3}
+def test_a_convolution_with_a_computed_weight_protects_what_enters_and_says_so():
+    model = Fn(
+        lambda m, x: m.c(F.conv2d(m.a(x), m.b.weight * m.scale, m.b.bias)),
+        a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 6, 3), c=nn.Conv2d(6, 3, 1), scale=nn.Parameter(torch.ones(1)),
+    )  # fmt: skip
+    assert axes_of(model) == {}
+    assert reasons_of(model)["a"] == "a convolution with a computed weight"
 
 
 def test_parametrized_weights_are_protected():
@@ -143,8 +139,12 @@ def test_computed_weights_and_biases_are_protected():
     masked = Fn(lambda m, x: m.c(F.linear(m.a(x), m.b.weight * 2, m.b.bias)), **layers)
     assert axes_of(masked, x) == {}
     biased = Fn(lambda m, x: m.c(F.linear(m.a(x), m.b.weight, m.b.bias.exp())), **layers)
-    assert axes_of(biased, x) == {"a": 4}
-    assert reasons_of(biased, x)["b"] == "its bias is computed"
+    assert groups_of(biased, x)["b"] == {"b.weight[0]", "b.bias[0]", "c.weight[1]"}  # elementwise, of this one alone
+    assert [a.bias for a in trace(biased, x).affines] == ["a.bias", None, "c.bias"]
+    halved(biased, lambda batch: torch.randn(batch, 3))
+    shifted = Fn(lambda m, x: m.c(F.linear(m.a(x), m.b.weight, m.b.bias + x.mean())), **layers)
+    assert axes_of(shifted, x) == {"a": 4}
+    assert reasons_of(shifted, x)["b"] == "its bias is computed"
     made = Fn(lambda m, x: m.c(torch.addmm(m.a(x)[:, :1], m.a(x), m.b.weight.t())), **layers)
     assert axes_of(made, x) == {}
 
@@ -158,9 +158,12 @@ def test_raw_parameters_make_layers_too():
     assert [a.module for a in trace(model, torch.randn(2, 3)).affines] == [None, None]
 
 
-def test_an_untransposed_product_is_protected():
-    model = Fn(lambda m, x: m.a(x) @ m.w, a=nn.Linear(3, 4), w=nn.Parameter(torch.randn(4, 5)))
-    assert reasons_of(model, torch.randn(2, 3)) == {"a": "no rule for aten.mm"}
+def test_the_weight_of_an_untransposed_product_writes_along_its_second_dimension():
+    model = Fn(lambda m, x: m.b(m.a(x) @ m.w), a=nn.Linear(3, 4), w=nn.Parameter(torch.randn(4, 5)), b=nn.Linear(5, 2))
+    assert groups_of(model, torch.randn(2, 3)) == {
+        "a": {"a.weight[0]", "a.bias[0]", "w[0]"}, "w": {"w[1]", "b.weight[1]"},
+    }  # fmt: skip
+    halved(model, lambda batch: torch.randn(batch, 3))
 
 
 def test_one_layer_called_twice_ties_both_calls():

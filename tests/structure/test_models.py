@@ -5,6 +5,7 @@ from torch import nn
 
 from gasl.models import MLP, VGG16, LeNet5, ResNet18
 from gasl.structure.trace import trace
+from removal.halving import halved
 from structure.nets import Fn, axes_of, groups_of, image, reasons_of
 
 
@@ -90,26 +91,30 @@ def test_squeeze_and_excite_is_tied_to_what_it_gates():
     }  # fmt: skip
 
 
-def test_a_transformer_layer_keeps_its_stream_and_offers_its_hidden_width():
+def test_a_transformer_layer_keeps_its_stream_and_offers_its_hidden_width_and_its_heads():
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     model = nn.Sequential(nn.Linear(3, 8), layer, nn.Linear(8, 2))
     for batch in (1, 2):
         x = torch.randn(batch, 5, 3)
-        assert axes_of(model, x) == {"1.linear1": 16}
-        assert axes_of(model.requires_grad_(False), x) == {"1.linear1": 16}  # also where one fused op would be faster
-        assert {"0", "1.self_attn.in_proj_weight", "1.self_attn.out_proj"} & set(reasons_of(model, x))
+        wanted = {"1.self_attn.num_heads": 2, "1.self_attn.head_dim": 4, "1.linear1": 16}
+        assert axes_of(model, x) == wanted
+        assert axes_of(model.requires_grad_(False), x) == wanted  # also where one fused op would be faster
+        assert "mean and variance see a zero unit" in " ".join(reasons_of(model, x).values())
+    halved(model, lambda batch: torch.randn(batch, 5, 3))
 
 
-def test_recurrent_layers_keep_their_state_whole():
+def test_recurrent_layers_offer_their_state():
     for layer in (nn.LSTM(4, 5, batch_first=True), nn.GRU(4, 5, 2, batch_first=True, bidirectional=True)):
         width = layer.hidden_size * (2 if layer.bidirectional else 1)
         model = Fn(lambda m, x: m.b(m.rnn(m.a(x))[0]), a=nn.Linear(3, 4), rnn=layer, b=nn.Linear(width, 2))
-        assert set(axes_of(model, torch.randn(2, 6, 3))) <= {"a"}
+        assert sorted(axes_of(model, torch.randn(2, 6, 3)).values()) == [4, 5]
 
 
-def test_an_embedding_is_protected():
+def test_an_embedding_is_a_width_too():
     model = nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
-    assert axes_of(model, torch.randint(7, (2, 3))) == {"2": 5}
+    assert axes_of(model, torch.randint(7, (2, 3))) == {"2": 5, "0": 4}
+    assert groups_of(model, torch.randint(7, (2, 3)))["0"] == {"0.weight[1]", "2.weight[1]"}
+    halved(model, lambda batch: torch.randint(7, (batch, 3)))
 
 
 def test_several_inputs_and_outputs():

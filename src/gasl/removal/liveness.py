@@ -1,14 +1,16 @@
 """Which units are dead, by their own weights or because nobody feeds or reads them.
 
-Two fixed points over the affine calls:
+Two fixed points over what the trace noted:
 
 * a class *varies* if some row that writes it has a non-zero weight on a column that varies (and no zero norm scale
-  behind it); a class that does not vary is a constant, whatever the input;
-* a class is *needed* if some column that reads it has a non-zero weight in a row that is needed.
+  behind it), or something that varies is added to it; a class that does not vary is a constant, whatever the input;
+* a class is *needed* if some column that reads it has a non-zero weight in a row that is needed, or another needed
+  class depends on it.
 
-A unit that is not needed goes. A unit that is constant goes if its constant can be folded exactly into the biases of
-its readers: the same at every position, and zero where a reader pads its input. What stays for another reason (it is
-protected, or the last one of a tensor) needs what it reads, so that it stays as it is.
+A unit all of whose classes are not needed goes. One that is constant goes if its constant can be folded exactly into
+the biases of its readers: the same at every position, and zero where a reader pads its input, or something else
+multiplies it. What stays for another reason (it is protected, or the last one of a tensor, or only a part of a unit)
+needs what it reads, so that it stays as it is.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gasl.structure.axes import Affine, Axis, Structure
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Axis, Structure
+from gasl.structure.claims import followed
 
 __all__ = ["Liveness", "liveness"]
 
@@ -56,44 +60,128 @@ def liveness(
     Returns:
         The classes to remove and, for each axis, the units that stay (never none).
     """
-    size = 1 + max((int(c.max()) for c in structure.classes.values()), default=0)
-    nonzero = [_nonzero(tensors[a.weight]) for a in structure.affines]
-    widths = {axis.name: structure.units_of(axis) for axis in structure.axes if axis.kind == "width"}
-    fixed = torch.ones(size, dtype=torch.bool)
-    for name, units in widths.items():
-        fixed[units] = name in protect
-    constant = ~_varies(structure, nonzero, tensors, size)
-    for affine, mask in zip(structure.affines, nonzero, strict=True):
-        read = affine.labels.clamp(min=0)
-        constant[read[~_folds(affine) & mask.any(dim=0)]] = False
+    facts = _Facts(tensors, structure)
+    free = [axis for axis in structure.axes if axis.kind == "width" and axis.name not in protect]
+    fixed = torch.ones(facts.size, dtype=torch.bool)
+    for axis in free:
+        fixed[axis.classes] = False
+    fixed[list(structure.fixed)] = True
+    constant = ~facts.varies() & facts.foldable() & ~fixed
+    held = torch.zeros_like(fixed) if held is None else held.clone()
     while True:
-        foldable = constant & ~fixed
-        needed = _needed(structure, nonzero, tensors, fixed, foldable)
-        removed = (foldable | ~needed) & ~fixed
-        if held is not None:
-            if bool((read := foldable & needed & held).any()):
-                constant &= ~read
-                continue
-            removed &= ~held
-        last = [_last(units, needed) for units in structure.classes.values() if bool(removed[units].all())]
-        if not any(bool(needed[unit]) for unit in last):
+        needed = facts.needed(fixed, constant)
+        candidates = (constant | ~needed) & ~fixed & ~held
+        removed = torch.zeros_like(fixed)
+        for axis in free:
+            removed[axis.classes[~_alive(axis, candidates)[axis.unit_of]]] = True
+        stays = constant & needed & ~removed
+        more = [] if bool(stays.any()) else _held(structure, removed, needed)
+        if not bool(stays.any()) and not more:
             break
-        constant[last] = False
-    removed[last] = False
-    kept = {name: ~removed[units] for name, units in widths.items()}
+        held[more] = True
+        constant &= ~stays & ~(held & needed)
+    kept = {axis.name: _alive(axis, removed) for axis in structure.axes if axis.kind == "width"}
     for axis in structure.axes:
         if axis.kind == "features":
-            kept[axis.name] = _features(axis, structure, nonzero, removed, gather and axis.name not in protect)
+            kept[axis.name] = facts.features(axis, removed, gather and axis.name not in protect)
     folded = tuple(
-        (foldable & removed)[affine.labels.clamp(min=0)] & mask[~removed[affine.rows]].any(dim=0)
-        for affine, mask in zip(structure.affines, nonzero, strict=True)
+        (constant & removed)[affine.labels.clamp(min=0)] & mask[~removed[affine.rows]].any(dim=0)
+        for affine, mask in zip(structure.affines, facts.nonzero, strict=True)
     )
     return Liveness(removed, {axis.name: kept[axis.name] for axis in structure.axes}, folded)
 
 
-def _nonzero(weight: Tensor) -> Tensor:
-    mask = weight != 0
-    return (mask.flatten(2).any(dim=2) if mask.ndim > 2 else mask).cpu()
+def _alive(axis: Axis, removed: Tensor) -> Tensor:
+    """Which units of an axis have a class that stays, shape ``(size,)``."""
+    alive = torch.zeros(axis.size, dtype=torch.int64)
+    return alive.index_add_(0, axis.unit_of, (~removed[axis.classes]).long()) > 0
+
+
+def _held(structure: Structure, removed: Tensor, needed: Tensor) -> list[int]:
+    """Classes that must stay after all: the last of a tensor, and those behind a size that would not follow."""
+    counts, claims = structure.relations.counts, structure.relations.claims
+    widths = [*structure.classes.values(), *counts.values()]
+    held = [int(c[needed[c].int().argmin()]) for c in widths if bool(removed[c].all())]
+    if not held:
+        for claim in followed(claims, counts, structure.relations.held, removed)[1]:
+            held += [c for c in claim.labels[claim.labels > 0].tolist() if bool(removed[c])]
+    return held
+
+
+class _Facts:
+    """What weights and trace say about every class."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], structure: Structure) -> None:
+        self.size = structure.size
+        self.structure = structure
+        self.tensors = tensors
+        self.nonzero = [affine.matrix(tensors[affine.weight].detach() != 0).cpu() for affine in structure.affines]
+        self.open = [_ungated(affine, tensors) for affine in structure.affines]
+
+    def varies(self) -> Tensor:
+        """Which classes change with the input."""
+        structure, relations = self.structure, self.structure.relations
+        varies = torch.ones(self.size, dtype=torch.bool)
+        for affine in structure.affines:
+            varies[affine.rows] = False
+        for name, dim in relations.tables:
+            varies[structure.classes[name, dim]] = False
+        for _, targets, additive in relations.flows:
+            if additive:
+                varies[targets] = False
+        varies[[0, *structure.mixed, *structure.fixed]] = True  # a protected unit may be made by more than its rows
+        for name, dim in relations.tables:
+            table = self.tensors[name].detach().movedim(dim, 0).flatten(1)
+            varies[structure.classes[name, dim][(table != table[:, :1]).any(dim=1).cpu()]] = True
+        while True:
+            before = int(varies.sum())
+            for affine, mask, gate in zip(structure.affines, self.nonzero, self.open, strict=True):
+                rows = (mask & varies[affine.labels.clamp(min=0)]).any(dim=1) & gate
+                varies[affine.rows[rows]] = True
+            for sources, targets, additive in relations.flows:
+                if additive:
+                    varies[targets[varies[sources]]] = True
+            if int(varies.sum()) == before:
+                return varies
+
+    def foldable(self) -> Tensor:
+        """Which classes, if they are constants, could be taken up by everybody who reads them."""
+        good = torch.ones(self.size, dtype=torch.bool)
+        for affine, mask in zip(self.structure.affines, self.nonzero, strict=True):
+            read = affine.labels.clamp(min=0)
+            good[read[~_folds(affine) & mask.any(dim=0)]] = False
+        for classes, largest in (*self.structure.relations.sinks, *self.structure.relations.scaled):
+            good[classes[largest != 0]] = False
+        return good
+
+    def needed(self, fixed: Tensor, folded: Tensor) -> Tensor:
+        """Which classes somebody needs, if those that are folded need nothing themselves."""
+        needed = fixed.clone()
+        for classes, _ in self.structure.relations.sinks:
+            needed[classes] = True
+        while True:
+            before = int(needed.sum())
+            for sources, targets, _ in self.structure.relations.flows:
+                needed[sources[(needed & ~folded)[targets]]] = True
+            calls = zip(self.structure.affines, self.nonzero, self.open, strict=True)
+            for affine, mask, gate in reversed(list(calls)):
+                rows = (needed & ~folded)[affine.rows] & gate
+                needed[affine.labels.clamp(min=0)[mask[rows].any(dim=0)]] = True
+            needed[0] = False
+            if int(needed.sum()) == before:
+                return needed
+
+    def features(self, axis: Axis, removed: Tensor, gather: bool) -> Tensor:
+        """Which single inputs of a linear layer stay."""
+        position = next(i for i, a in enumerate(self.structure.affines) if a.weight == axis.members[0].tensor)
+        affine = self.structure.affines[position]
+        present = ~removed[affine.labels.clamp(min=0)]
+        if not gather:
+            return present
+        kept = present & self.nonzero[position][~removed[affine.rows]].any(dim=0)
+        if not bool(kept.any()):
+            kept[present.nonzero()[0]] = True
+        return kept
 
 
 def _ungated(affine: Affine, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -103,54 +191,10 @@ def _ungated(affine: Affine, tensors: Mapping[str, Tensor]) -> Tensor:
     return open_rows
 
 
-def _varies(structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, Tensor], size: int) -> Tensor:
-    varies = torch.ones(size, dtype=torch.bool)
-    for affine in structure.affines:
-        varies[affine.rows] = False
-    varies[[0, *structure.mixed, *structure.fixed]] = True  # a protected unit may be made by more than its rows
-    while True:
-        before = int(varies.sum())
-        for affine, mask in zip(structure.affines, nonzero, strict=True):
-            rows = (mask & varies[affine.labels.clamp(min=0)]).any(dim=1) & _ungated(affine, tensors)
-            varies[affine.rows[rows]] = True
-        if int(varies.sum()) == before:
-            return varies
-
-
-def _last(units: Tensor, needed: Tensor) -> int:
-    """Which unit stays where a tensor would be left without: one that nobody needs need not stay as it is."""
-    return int(units[needed[units].int().argmin()])
-
-
 def _folds(affine: Affine) -> Tensor:
     """Whether a constant on each column can go into the bias exactly."""
     value, spread = affine.value.cpu(), affine.spread.cpu()
     flat = spread <= 16 * torch.finfo(value.dtype).eps * value.abs()
-    can_carry = not affine.padded and affine.sole and (affine.bias is not None or affine.module is not None)
+    named = affine.bias is not None or affine.module is not None
+    can_carry = named and affine.plain and affine.sole and not affine.padded
     return flat & ((value == 0) | can_carry)
-
-
-def _needed(
-    structure: Structure, nonzero: list[Tensor], tensors: Mapping[str, Tensor], fixed: Tensor, foldable: Tensor
-) -> Tensor:
-    needed = fixed.clone()
-    while True:
-        before = int(needed.sum())
-        for affine, mask in zip(reversed(structure.affines), reversed(nonzero), strict=True):
-            rows = (needed & ~foldable)[affine.rows] & _ungated(affine, tensors)
-            needed[affine.labels.clamp(min=0)[mask[rows].any(dim=0)]] = True
-        needed[0] = False
-        if int(needed.sum()) == before:
-            return needed
-
-
-def _features(axis: Axis, structure: Structure, nonzero: list[Tensor], removed: Tensor, gather: bool) -> Tensor:
-    position = next(i for i, a in enumerate(structure.affines) if a.weight == axis.members[0].tensor)
-    affine = structure.affines[position]
-    present = ~removed[affine.labels.clamp(min=0)]
-    if not gather:
-        return present
-    kept = present & nonzero[position][~removed[affine.rows]].any(dim=0)
-    if not bool(kept.any()):
-        kept[present.nonzero()[0]] = True
-    return kept

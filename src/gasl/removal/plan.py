@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from gasl.removal.liveness import Liveness
 from gasl.removal.resize import Attribute
-from gasl.structure.axes import Affine, Structure
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Structure
+from gasl.structure.claims import followed
 
 __all__ = ["Fold", "Plan", "plan"]
 
@@ -81,7 +84,16 @@ def plan(structure: Structure, live: Liveness) -> Plan:
                 keep[affine.weight, 1] = kept.nonzero().flatten()
                 gathers[affine.module] = _positions(affine, live.removed)[kept]
         folds += _fold(affine, folded)
-    return Plan(keep, gathers, tuple(folds))
+    relations = structure.relations
+    attributes: dict[str, Attribute] = {**followed(relations.claims, relations.counts, relations.held, live.removed)[0]}
+    scales: dict[str, Tensor] = {}
+    for norm in structure.relations.norms:
+        size, left = norm.classes.numel(), int((~live.removed[norm.classes]).sum())
+        if left < size:
+            scales[norm.gamma] = torch.tensor((size / left) ** 0.5, dtype=torch.float64)
+            if norm.path is not None:
+                attributes[norm.path] = norm.eps * size / left
+    return Plan(keep, gathers, tuple(folds), attributes, scales)
 
 
 def _positions(affine: Affine, removed: Tensor) -> Tensor:

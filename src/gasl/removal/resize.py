@@ -8,6 +8,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from gasl.errors import InputError
 from gasl.structure.gather import GatherLinear
+from gasl.structure.heads import HeadAttention
 
 __all__ = ["Attribute", "changed_attributes", "fit_attributes", "set_attributes", "set_gather", "set_tensors"]
 
@@ -103,6 +104,8 @@ def set_attributes(model: nn.Module, attributes: Mapping[str, Attribute]) -> Non
             raise InputError(f"{path!r} cannot become {value!r}: {found}")
         changes.append((module, attribute, new))
     for module, attribute, new in changes:
+        if isinstance(module, nn.MultiheadAttention):
+            HeadAttention.of(module)
         setattr(module, attribute, new)
         module.__dict__.setdefault(_RECORD, {})[attribute] = new
 
@@ -176,7 +179,12 @@ def _own(module: nn.Module, name: str) -> Tensor | None:
 def _fit_attention(module: nn.MultiheadAttention) -> None:
     if (weight := _own(module.out_proj, "weight")) is None:
         return
-    module.embed_dim, module.head_dim = weight.shape[0], weight.shape[1] // module.num_heads
+    if weight.shape[1] != module.num_heads * module.head_dim:
+        module.head_dim = weight.shape[1] // module.num_heads
+    joint = _own(module, "in_proj_weight")
+    reads = _own(module, "q_proj_weight") if joint is None else joint
+    if reads is not None and (reads.shape[1] != module.embed_dim or weight.shape[0] != module.embed_dim):
+        HeadAttention.of(module).embed_dim = reads.shape[1]
     module.kdim = module.vdim = module.embed_dim
     keys, values = _own(module, "k_proj_weight"), _own(module, "v_proj_weight")
     if keys is not None and values is not None:

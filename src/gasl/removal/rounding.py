@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gasl.errors import InputError
 from gasl.removal.liveness import Liveness
-from gasl.structure.axes import Affine, Axis, Member, Structure
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Axis, Member, Structure
 
 __all__ = ["check_round_to", "round_features", "rounding_units", "statistic_units"]
 
@@ -166,8 +167,7 @@ def _run(member: Member) -> int:
 
 def _reads(affine: Affine, tensors: Mapping[str, Tensor]) -> Tensor:
     """Which column has a part in which row; none where a norm scale of 0 follows."""
-    mask = (tensors[affine.weight] != 0).cpu()
-    mask = mask.flatten(2).any(dim=2) if mask.ndim > 2 else mask
+    mask = affine.matrix(tensors[affine.weight].detach() != 0).cpu()
     for gamma in affine.gammas:
         mask = mask & (tensors[gamma] != 0).cpu().unsqueeze(1)
     return mask

@@ -1,6 +1,7 @@
 """What a network is made of: axes, members, what is protected and why."""
 
-from gasl.structure.axes import Affine, Axis, Member, Protected, Structure
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Axis, Member, Protected, Structure
 from gasl.structure.groups import UnitGroups
 from gasl.structure.running import ExampleInputs
 from gasl.structure.trace import trace

@@ -1,55 +1,89 @@
 """From a traced pass to axes: classes that one weight writes side by side are the units of one axis."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from gasl.structure.axes import Affine, Axis, Member, Protected, Role, Structure
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Axis, Member, Protected, Role, Structure
+from gasl.structure.claims import Claim, followed, resolved
 from gasl.structure.gather import GatherLinear
-from gasl.structure.labels import distinct
+from gasl.structure.grids import Family, Grid, families, unique_grids
+from gasl.structure.labels import components, distinct
+from gasl.structure.relations import Relations
 from gasl.structure.tracer import Tracer
 
 __all__ = ["assemble"]
 
 
-def assemble(model: nn.Module, tracer: Tracer) -> Structure:
+def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) -> Structure:
     """Build the structure from what the tracer noted.
 
     Args:
         model: The traced model, asked only which module owns which weight.
         tracer: The tracer after the pass.
+        tensors: The model's parameters and buffers by name.
 
     Returns:
         Axes in execution order, protected widths, affine calls with their classes.
     """
-    roots = {key: tracer.classes.roots(atoms) for key, atoms in tracer.dims.items()}
+    settle, notes = tracer.classes.roots, tracer.notes
     owners = _owners(model)
     for affine in tracer.affines:
-        affine.rows, affine.columns = roots[affine.weight, 0], roots[affine.weight, 1]
-        affine.labels, affine.source = tracer.classes.roots(affine.labels), tracer.classes.roots(affine.source)
-        affine.module = owners.get(affine.weight)
+        affine.rows, affine.labels, affine.source = settle(affine.rows), settle(affine.labels), settle(affine.source)
+        affine.module = owners.get(affine.weight) if affine.plain else None
         if affine.index is not None and not (affine.sole and affine.module is not None):
             tracer.classes.protect(affine.source, "a gather that serves several calls")
-    fixed = frozenset(c for atoms in roots.values() for c in atoms.unique().tolist() if tracer.classes.reason(c))
-    touched = [tracer.classes.roots(distinct(labels).unique()) for labels in tracer.mixed]
-    mixed = frozenset(c for classes in touched for c in classes.tolist() if c > 0)
-    axes: list[Axis] = []
-    protected: list[Protected] = []
-    taken: set[int] = set()
-    for affine in tracer.affines:
-        if (features := _feature_axis(affine)) is not None:
-            axes.append(features)
-        classes = _connected(affine, tracer.affines)
-        if taken & set(classes):
-            continue
-        taken.update(classes)
-        name = affine.weight.removesuffix(".weight")
-        if (reason := tracer.classes.first_reason(classes)) is not None:
-            protected.append(Protected(name, len(classes), reason))
-            continue
-        axes.append(Axis(name, len(classes), "width", _members(classes, roots, tracer)))
-    return Structure(tuple(axes), tuple(protected), tuple(tracer.affines), roots, fixed, mixed)
+    grids = unique_grids(Grid(settle(g.cells), [(d, settle(h)) for d, h in g.headers], g.fixed) for g in notes.grids)
+    found, reasons = families(grids)
+    for why in dict.fromkeys(reasons.values()):
+        tracer.classes.protect(torch.tensor([c for c, reason in reasons.items() if reason == why]), why)
+    relations = Relations(
+        counts={path: settle(atoms) for path, atoms in notes.counts.items()},
+        claims=_binding(resolved(notes.claims, settle), tracer, grids),
+        flows=tuple((settle(a), settle(b), additive) for a, b, additive in notes.flows),
+        scaled=tuple((settle(c), value) for c, value in notes.scaled),
+        tables=tuple(dict.fromkeys(notes.tables)),
+        sinks=tuple((settle(c), value) for c, value in notes.sinks),
+        norms=tuple(replace(norm, classes=settle(norm.classes)) for norm in tracer.rms.norms),
+        narrows=tracer.rms.narrows,
+        held=frozenset(notes.holds),
+    )
+    gridded = torch.zeros(len(tracer.classes), dtype=torch.bool)
+    gridded[[c for g in grids for c in _classes(g)]] = True
+    builder = _Builder(tracer, tensors, relations, found, gridded)
+    builder.build()
+    protected = tracer.classes.reasons() >= 0
+    fixed = torch.zeros_like(protected)
+    for atoms in builder.roots.values():
+        fixed[atoms[protected[atoms]]] = True
+    mixed = frozenset(c for t in notes.mixed for c in settle(distinct(t)).unique().tolist() if c > 0)
+    return Structure(
+        tuple(builder.axes),
+        tuple(builder.protected),
+        tuple(tracer.affines),
+        builder.roots,
+        frozenset(fixed.nonzero().flatten().tolist()),
+        mixed,
+        relations,
+        len(tracer.classes),
+    )
+
+
+def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> tuple[Claim, ...]:
+    """The claims about what belongs to the network: a tensor that was made and met nobody follows by itself."""
+    own = torch.zeros(len(tracer.classes), dtype=torch.bool)
+    for atoms in (*tracer.dims.values(), *tracer.notes.counts.values()):
+        own[tracer.classes.roots(atoms)] = True
+    own[[c for grid in grids for c in _classes(grid)]] = True
+    return tuple(claim for claim in claims if bool(own[claim.labels[claim.labels > 0]].any()))
+
+
+def _classes(grid: Grid) -> list[int]:
+    return [*grid.cells.flatten().tolist(), *(c for _, header in grid.headers for c in header.tolist())]
 
 
 def _owners(model: nn.Module) -> dict[str, str]:
@@ -63,47 +97,135 @@ def _owners(model: nn.Module) -> dict[str, str]:
     }
 
 
-def _connected(affine: Affine, affines: list[Affine]) -> list[int]:
-    """Classes that the rows of weights link with this one's, in order of first appearance."""
-    classes = list(dict.fromkeys(affine.rows.tolist()))
-    grown = True
-    while grown:
-        grown = False
-        for other in affines:
-            rows = other.rows.tolist()
-            if set(rows) & set(classes) and not set(rows) <= set(classes):
-                classes = list(dict.fromkeys([*classes, *rows]))
-                grown = True
-    return classes
+class _Builder:
+    """Axes, affine call by affine call."""
 
+    def __init__(
+        self,
+        tracer: Tracer,
+        tensors: Mapping[str, Tensor],
+        relations: Relations,
+        found: Sequence[Family],
+        gridded: Tensor,
+    ) -> None:
+        self.axes: list[Axis] = []
+        self.protected: list[Protected] = []
+        self.roots = {key: tracer.classes.roots(atoms) for key, atoms in tracer.dims.items()}
+        self._tracer = tracer
+        self._tensors = tensors
+        self._relations = relations
+        self._gridded = gridded
+        self._families = [([torch.tensor(unit) for unit in family.units], family) for family in found]
+        self._convs = {affine.weight for affine in tracer.affines if affine.conv}
+        self._keys = list(self.roots)
+        self._flat = torch.cat([*self.roots.values(), torch.empty(0, dtype=torch.int64)])
+        sizes = torch.tensor([r.numel() for r in self.roots.values()], dtype=torch.int64)
+        self._place = torch.repeat_interleave(torch.arange(len(self._keys)), sizes)
 
-def _members(classes: list[int], roots: dict[tuple[str, int], Tensor], tracer: Tracer) -> tuple[Member, ...]:
-    unit = {c: j for j, c in enumerate(classes)}
-    convs = {affine.weight for affine in tracer.affines if affine.conv}
-    weights = {affine.weight for affine in tracer.affines}
-    members = []
-    for (name, dim), atoms in roots.items():
-        units = torch.tensor([unit.get(c, -1) for c in atoms.tolist()])
-        if bool((units >= 0).any()):
-            members.append(Member(name, dim, units, _role(name, dim, weights, tracer), name in convs))
-    order: tuple[Role, ...] = ("producer", "bias", "norm", "statistic", "elementwise", "consumer")
-    return tuple(sorted(members, key=lambda m: order.index(m.role)))
+    def build(self) -> None:
+        """Go through what writes units, in execution order."""
+        tables = [(name, self.roots[name, 1]) for name, dim in self._relations.tables if (name, dim) == (name, 1)]
+        writers = [(affine.weight, affine.rows) for affine in self._tracer.affines]
+        writers += [(name, rows) for name, rows in tables if self._tracer.roles.get((name, 1)) == "producer"]
+        plain, first = self._plain([rows for _, rows in writers])
+        touched = self._touched([rows for _, rows in writers])
+        for k, (weight, rows) in enumerate(writers):
+            if k < len(self._tracer.affines) and (features := self._features(self._tracer.affines[k])) is not None:
+                self.axes.append(features)
+            name = weight.removesuffix(".weight")
+            for f in touched.get(k, ()):
+                units, family = self._families[f]
+                self._emit(self._name(name, family), units)
+            for classes in (c for c, at in zip(plain, first, strict=True) if at == k):
+                self._emit(name, list(classes.split(1)))
+            lost = rows[self._gridded[rows] & ~self._in_family[rows]].unique()
+            if lost.numel() > 0 and name not in {p.name for p in self.protected}:
+                reason = self._tracer.classes.first_reason(lost) or "split"
+                self.protected.append(Protected(name, lost.numel(), reason))
 
+    def _plain(self, rows: list[Tensor]) -> tuple[list[Tensor], list[int]]:
+        """Classes in no grid, joined where one weight writes them side by side, and which writer comes first."""
+        free = [r[~self._gridded[r]] for r in rows]
+        table = torch.arange(len(self._tracer.classes))
+        pairs = [torch.stack([r, r[:1].expand_as(r)]) for r in free if r.numel() > 0]
+        if not pairs:
+            return [], []
+        table = components(table, *torch.cat(pairs, dim=1))
+        every = torch.cat(free)
+        writer = torch.repeat_interleave(torch.arange(len(free)), torch.tensor([r.numel() for r in free]))
+        place = torch.arange(every.numel())
+        earliest = torch.full_like(table, every.numel()).scatter_reduce(0, every, place, "amin")
+        new = earliest[every] == place  # each class once, in order of first appearance
+        every, writer = every[new], writer[new]
+        sets, where = torch.unique(table[every], return_inverse=True)
+        begin = torch.full_like(sets, every.numel()).scatter_reduce(0, where, torch.arange(every.numel()), "amin")
+        order = where.argsort(stable=True)
+        groups = every[order].split(torch.bincount(where, minlength=sets.numel()).tolist())
+        return list(groups), writer[begin].tolist()
 
-def _role(name: str, dim: int, weights: set[str], tracer: Tracer) -> Role:
-    if name in weights:
-        return "producer" if dim == 0 else "consumer"
-    return tracer.roles.get(name, "elementwise")
+    def _touched(self, rows: list[Tensor]) -> dict[int, list[int]]:
+        """Which families each writer is the first to touch."""
+        self._in_family = torch.zeros_like(self._gridded)
+        first = torch.full((len(self._tracer.classes),), len(rows))
+        for k in reversed(range(len(rows))):
+            first[rows[k]] = k
+        touched: dict[int, list[int]] = {}
+        for f, (units, _) in enumerate(self._families):
+            classes = torch.cat(units)
+            self._in_family[classes] = True
+            touched.setdefault(int(first[classes].min()), []).append(f)
+        return touched
 
+    def _emit(self, name: str, units: list[Tensor]) -> None:
+        classes = torch.cat(units)
+        reason = self._tracer.classes.first_reason(classes)
+        if reason is None and self._relations.claims and len(units) > 1:
+            removed = torch.zeros(len(self._tracer.classes), dtype=torch.bool)
+            removed[units[0]] = True
+            r = self._relations
+            if followed(r.claims, r.counts, r.held, removed)[1]:
+                reason = "the forward computes a size that would not follow"
+        if reason is not None:
+            if not any(p.name == name for p in self.protected):
+                self.protected.append(Protected(name, len(units), reason))
+            return
+        unit_of = torch.repeat_interleave(torch.arange(len(units)), torch.tensor([u.numel() for u in units]))
+        members = self._members(classes, unit_of)
+        self.axes.append(Axis(name, len(units), "width", members, classes, unit_of, self._tensors))
 
-def _feature_axis(affine: Affine) -> Axis | None:
-    """Single inputs of a linear layer are units where they are input features or parts of a flattened map."""
-    if affine.conv or affine.module is None or not affine.sole:
+    def _name(self, base: str, family: Family) -> str:
+        """The attribute that counts the units, where there is one; else the module, with a number if it has several."""
+        own = {c for unit in family.units for c in unit}
+        counted = [
+            path
+            for path, classes in self._relations.counts.items()
+            if classes.numel() == len(family.units) and int(classes[0]) in own and set(classes.tolist()) <= own
+        ]
+        taken = {axis.name for axis in self.axes} | {p.name for p in self.protected}
+        return next(name for name in [*counted, base, *(f"{base}.{k}" for k in range(99))] if name not in taken)
+
+    def _members(self, classes: Tensor, unit_of: Tensor) -> tuple[Member, ...]:
+        unit = torch.full((len(self._tracer.classes),), -1)
+        unit[classes] = unit_of
+        members = []
+        for place in self._place[unit[self._flat] >= 0].unique_consecutive().tolist():
+            name, dim = self._keys[place]
+            role = self._tracer.roles.get((name, dim), "elementwise")
+            members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs))
+        order: tuple[Role, ...] = ("producer", "bias", "norm", "statistic", "elementwise", "consumer")
+        return tuple(sorted(members, key=lambda m: order.index(m.role)))
+
+    def _features(self, affine: Affine) -> Axis | None:
+        """Single inputs of a linear layer are units where they are input features or parts of a flattened map."""
+        if affine.conv or affine.module is None or not affine.sole:
+            return None
+        positive = affine.labels[affine.labels > 0]
+        if bool(self._gridded[positive].any()):
+            return None
+        gathers = affine.index is not None
+        if gathers or bool((affine.labels < 0).any()) or positive.unique().numel() < positive.numel():
+            size = affine.labels.numel()
+            member = Member(affine.weight, 1, torch.arange(size), "consumer")
+            name = f"{affine.module}.in" if affine.module else "in"
+            return Axis(name, size, "features", (member,), tensors=self._tensors)
         return None
-    positive = affine.labels[affine.labels > 0]
-    gathers = affine.index is not None
-    if gathers or bool((affine.labels < 0).any()) or positive.unique().numel() < positive.numel():
-        size = affine.labels.numel()
-        member = Member(affine.weight, 1, torch.arange(size), "consumer")
-        return Axis(f"{affine.module}.in" if affine.module else "in", size, "features", (member,))
-    return None

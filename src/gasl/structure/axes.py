@@ -1,15 +1,17 @@
 """The structure of a traced network as data: axes, their members, and what is protected and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gasl.errors import unknown_name
+from gasl.errors import InputError, unknown_name
+from gasl.structure.affine import Affine
+from gasl.structure.relations import Relations
 
-__all__ = ["Affine", "Axis", "Member", "Protected", "Role", "Structure"]
+__all__ = ["Axis", "Member", "Protected", "Role", "Structure"]
 
 Role = Literal["producer", "bias", "norm", "statistic", "elementwise", "consumer"]
 
@@ -38,11 +40,15 @@ class Axis:
     """The units of one width of the network.
 
     Args:
-        name: The first module that produces it (``conv1``), or ``<module>.in`` for single input features.
+        name: The first module that produces it (``conv1``), ``<module>.in`` for single input features; where a width is
+            split (``attn.q.num_heads``), with the attribute that counts the units.
         size: Number of units.
         kind: ``width`` (units are produced and read) or ``features`` (single inputs of one linear layer, removed by a
             gather).
         members: Everything that is sliced with the units.
+        classes: The classes that the units are made of; several where a width is split into a grid.
+        unit_of: For each of them its unit.
+        tensors: The network's parameters and buffers by name.
 
     Example:
         >>> norm = Member("bn.weight", dim=0, units=torch.arange(2), role="norm")
@@ -54,11 +60,55 @@ class Axis:
     size: int
     kind: Literal["width", "features"]
     members: tuple[Member, ...]
+    classes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    unit_of: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def normed(self) -> bool:
         """Whether a normalisation acts on the units, so that a zero filter does not mean a zero output."""
         return any(member.role == "norm" for member in self.members)
+
+    @property
+    def scope(self) -> str:
+        """The innermost module that holds all members, e.g. ``encoder.layer.0``; empty for the whole network."""
+        paths = [member.tensor.split(".")[:-1] for member in self.members]
+        common = []
+        for parts in zip(*paths, strict=False):
+            if len(set(parts)) > 1:
+                break
+            common.append(parts[0])
+        return ".".join(common)
+
+    @torch.no_grad()
+    def zero_(self, units: Sequence[int] | Tensor) -> None:
+        """Make units emit a constant 0 in the traced network: what writes, shifts or scales them becomes zero.
+
+        Args:
+            units: Their numbers; single input features are no longer read instead.
+
+        Raises:
+            InputError: If a number is not one of the axis.
+
+        Example:
+            >>> from gasl.structure.trace import trace
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 3))
+            >>> trace(model, torch.zeros(2, 4)).axis("0").zero_([0, 5])
+            >>> model[0](torch.ones(1, 4))[0, [0, 5]].tolist()
+            [0.0, 0.0]
+        """
+        chosen = torch.as_tensor(units, dtype=torch.int64).flatten()
+        if bool(((chosen < 0) | (chosen >= self.size)).any()):
+            raise InputError(f"axis {self.name!r} has units 0..{self.size - 1}, got {chosen.tolist()}")
+        dead = torch.zeros(self.size + 1, dtype=torch.bool)
+        dead[chosen] = True
+        dead[self.size] = False
+        for member in self.members:
+            if member.role == "statistic" or (member.role == "consumer" and self.kind == "width"):
+                continue
+            tensor = self.tensors[member.tensor]
+            gone = dead[member.units].nonzero().flatten()  # -1 is the entry that is never dead
+            tensor.index_fill_(member.dim, gone.to(tensor.device), 0)
 
 
 @dataclass(frozen=True)
@@ -68,43 +118,6 @@ class Protected:
     name: str
     size: int
     reason: str
-
-
-@dataclass(eq=False)
-class Affine:
-    """One call of a convolution or linear layer: which classes its rows write and its columns read.
-
-    Args:
-        weight: Name of the weight.
-        bias: Name of the bias, or None.
-        module: Name of the owning ``nn.Linear``/``nn.Conv*`` module, or None for a functional call.
-        conv: Convolution or linear.
-        rows: Class of each output, shape ``(out,)``.
-        columns: Class of each input index, shape ``(in,)``.
-        labels: What each column reads: a class, ``< 0`` an input feature, ``0`` nothing removable.
-        padded: A convolution that adds zeros at the border.
-        gammas: Names of norm scales applied to the output and nothing else reads it before them.
-        sole: Weight and bias are used by this call alone.
-        value: Input of each column at one position of the example.
-        spread: Largest difference of that input over batch and positions.
-        source: Labels of the tensor that a gather in front of the layer selects from, with ``index``; else ``labels``.
-        index: The gather's indices, or None.
-    """
-
-    weight: str
-    bias: str | None
-    module: str | None
-    conv: bool
-    rows: Tensor
-    columns: Tensor
-    labels: Tensor
-    padded: bool
-    value: Tensor
-    spread: Tensor
-    source: Tensor
-    index: Tensor | None = None
-    gammas: list[str] = field(default_factory=list)
-    sole: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +131,8 @@ class Structure:
         classes: For each sliced (tensor, dimension) the class of every index.
         fixed: Classes that must stay.
         mixed: Classes whose value also depends on something without a label.
+        relations: What ties classes together beyond axes.
+        size: One more than the largest class.
 
     Example:
         >>> from gasl.structure.trace import trace
@@ -132,6 +147,8 @@ class Structure:
     classes: dict[tuple[str, int], Tensor]
     fixed: frozenset[int]
     mixed: frozenset[int]
+    relations: Relations = field(default_factory=Relations)
+    size: int = 1
 
     def axis(self, name: str) -> Axis:
         """The axis of this name.
@@ -145,12 +162,8 @@ class Structure:
         raise unknown_name("axis", name, [axis.name for axis in self.axes])
 
     def units_of(self, axis: Axis) -> Tensor:
-        """The class of each unit of a width axis, shape ``(size,)``."""
-        classes = torch.empty(axis.size, dtype=torch.int64)
-        for m in axis.members:
-            owned = m.units >= 0
-            classes[m.units[owned]] = self.classes[m.tensor, m.dim][owned]
-        return classes
+        """The class of each unit of an axis whose units are single classes, shape ``(size,)``."""
+        return axis.classes
 
     def __str__(self) -> str:
         rows = [("axis", "size", "kind", "members")]

@@ -11,12 +11,10 @@ number a channel. An op that only moves elements is followed by applying *the sa
 combines elements ties their atoms together. Tied atoms form a *class*: they live and go together.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-__all__ = ["Classes", "canonical", "distinct", "varying_dims"]
+__all__ = ["Classes", "canonical", "components", "distinct", "varying_dims"]
 
 
 def varying_dims(labels: Tensor) -> tuple[int, ...]:
@@ -32,11 +30,8 @@ def varying_dims(labels: Tensor) -> tuple[int, ...]:
         >>> varying_dims(torch.tensor([[1, 2], [1, 2]]))
         (1,)
     """
-    return tuple(
-        d
-        for d, size in enumerate(labels.shape)
-        if size > 1 and labels.stride(d) != 0 and bool((labels != labels.narrow(d, 0, 1)).any())
-    )
+    once = distinct(labels)
+    return tuple(d for d, n in enumerate(once.shape) if n > 1 and bool((once != once.narrow(d, 0, 1)).any()))
 
 
 def canonical(labels: Tensor) -> Tensor:
@@ -79,8 +74,38 @@ def distinct(labels: Tensor) -> Tensor:
     return labels
 
 
+def components(table: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """The smallest member of each set after joining pairs.
+
+    Args:
+        table: The smallest member of each element's set so far, shape ``(n,)``.
+        left: One side of each pair.
+        right: The other side.
+
+    Returns:
+        The new table.
+
+    Example:
+        >>> components(torch.arange(5), torch.tensor([3, 4]), torch.tensor([1, 3])).tolist()
+        [0, 1, 2, 1, 1]
+    """
+    table, a, b = table.clone(), table[left], table[right]
+    while True:
+        low, high = torch.minimum(a, b), torch.maximum(a, b)
+        apart = low != high
+        if not bool(apart.any()):
+            return table
+        low, high = low[apart], high[apart]
+        table.scatter_reduce_(0, high, low, "amin")
+        while not torch.equal(after := table[table], table):
+            table = after
+        a, b = table[low], table[high]
+
+
 class Classes:
-    """Union-find over atoms; each class remembers why it must not be removed.
+    """Atoms and the ties between them; each class remembers why it must not be removed.
+
+    Ties are gathered and resolved together when a class is asked for.
 
     Example:
         >>> classes = Classes()
@@ -94,57 +119,69 @@ class Classes:
     """
 
     def __init__(self) -> None:
-        self._parent: list[int] = [0]
-        self._reasons: dict[int, str] = {}
+        self._count = 1
+        self._pairs: list[Tensor] = []
+        self._protected: list[tuple[Tensor, str]] = []
+        self._table = torch.zeros(1, dtype=torch.int64)
+        self._reasons: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self._count
 
     def fresh(self, count: int) -> Tensor:
         """``count`` new atoms, each a class of its own, as a 1-D tensor."""
-        start = len(self._parent)
-        self._parent.extend(range(start, start + count))
+        start = self._count
+        self._count += count
+        self._reasons = None
         return torch.arange(start, start + count)
-
-    def find(self, atom: int) -> int:
-        """The representative of an atom's class."""
-        root = atom
-        while self._parent[root] != root:
-            root = self._parent[root]
-        while self._parent[atom] != root:
-            self._parent[atom], atom = root, self._parent[atom]
-        return root
 
     def roots(self, atoms: Tensor) -> Tensor:
         """The representative of each atom, same shape; labels ``<= 0`` stay as they are."""
-        return torch.tensor([self.find(a) if a > 0 else a for a in atoms.flatten().tolist()]).reshape(atoms.shape)
+        return torch.where(atoms > 0, self._resolved()[atoms.clamp(min=0)], atoms)
 
     def tie(self, left: Tensor, right: Tensor) -> None:
         """Make each pair of labels (broadcast) one class; an atom that meets an input feature is protected."""
         left, right = torch.broadcast_tensors(distinct(left), distinct(right))
-        pairs = torch.stack([left.flatten(), right.flatten()], dim=1)
-        for a, b in torch.unique(pairs[(pairs > 0).any(dim=1)], dim=0).tolist():
-            if a > 0 and b > 0:
-                self._union(a, b)
-            elif a < 0 or b < 0:
-                self.protect(torch.tensor([max(a, b)]), "combined with the model's input")
+        pairs = torch.stack([left.flatten(), right.flatten()])
+        low, high = pairs.amin(0), pairs.amax(0)
+        if bool((features := (low < 0) & (high > 0)).any()):
+            self.protect(high[features], "combined with the model's input")
+        tied = pairs[:, (low > 0) & (low != high)]
+        if tied.numel() > 0:
+            self._pairs.append(tied)
+            self._reasons = None
 
     def protect(self, labels: Tensor, reason: str) -> None:
         """Never remove the classes of these labels; the first reason given is kept."""
-        for atom in torch.unique(distinct(labels)).tolist():
-            if atom > 0:
-                self._reasons.setdefault(self.find(atom), reason)
+        self._protected.append((distinct(labels), reason))
+        self._reasons = None
+
+    def reasons(self) -> Tensor:
+        """For each atom the number of the first reason why its class is protected; negative where it is not."""
+        if self._reasons is None:
+            table = self._resolved()
+            first = torch.full((self._count,), len(self._protected))
+            for number, (labels, _) in reversed(list(enumerate(self._protected))):
+                first[table[labels[labels > 0]]] = number
+            found = first[table]
+            self._reasons = torch.where(found < len(self._protected), found, -1)
+        return self._reasons
 
     def reason(self, atom: int) -> str | None:
         """Why the class of an atom is protected, or None."""
-        return self._reasons.get(self.find(atom))
+        return self.first_reason(torch.tensor([atom]))
 
-    def first_reason(self, atoms: Iterable[int]) -> str | None:
+    def first_reason(self, atoms: Tensor) -> str | None:
         """The first reason among several atoms."""
-        return next((r for r in map(self.reason, atoms) if r is not None), None)
+        found = self.reasons()[atoms]
+        found = found[found >= 0]
+        return self._protected[int(found[0])][1] if found.numel() else None
 
-    def _union(self, a: int, b: int) -> None:
-        low, high = sorted((self.find(a), self.find(b)))
-        if low == high:
-            return
-        self._parent[high] = low
-        reason = self._reasons.pop(high, None)
-        if reason is not None:
-            self._reasons.setdefault(low, reason)
+    def _resolved(self) -> Tensor:
+        if self._table.numel() < self._count:
+            self._table = torch.cat([self._table, torch.arange(self._table.numel(), self._count)])
+        if self._pairs:
+            left, right = torch.cat(self._pairs, dim=1)
+            self._pairs.clear()
+            self._table = components(self._table, left, right)
+        return self._table

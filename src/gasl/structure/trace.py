@@ -1,5 +1,9 @@
 """``gasl.trace``: one forward pass in, the removable structure out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -9,6 +13,8 @@ from gasl.structure.assemble import assemble
 from gasl.structure.axes import Structure
 from gasl.structure.checks import traceable
 from gasl.structure.gather import GatherLinear
+from gasl.structure.heads import free_heads
+from gasl.structure.numbers import numbered
 from gasl.structure.running import (
     ExampleInputs,
     call,
@@ -52,14 +58,19 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
     model = traceable(model)
     tensors = named_tensors(model)
     names = {id(tensor): name for name, tensor in tensors.items()}
-    tracer = Tracer(
-        tensors, {names[id(m.index)]: names[id(m.weight)] for m in model.modules() if isinstance(m, GatherLinear)}
-    )
+    gathers = {names[id(m.index)]: names[id(m.weight)] for m in model.modules() if isinstance(m, GatherLinear)}
+    tracer = Tracer(tensors, gathers, dict(model.named_modules()))
     with undisturbed(model), eager(), torch.enable_grad():
         inputs = copied(example_inputs, model)
         tracer.enter_inputs(inputs)
         try:
-            with tracer:
+            with (
+                free_heads(model),
+                numbered(model, tracer.sizes.floated),
+                _watched(model, tracer),
+                tracer.sizes,
+                tracer,
+            ):
                 outputs = call(model, inputs)
         except Exception as error:  # the user's own code: it can raise anything
             shapes = [tuple(t.shape) for t in tree_leaves(inputs) if isinstance(t, Tensor)]
@@ -68,4 +79,26 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         if not (returned := output_tensors(outputs)):
             raise InputError("the model returns no tensor: there is nothing that its units could matter for")
         tracer.leave_outputs(returned)
-    return assemble(model, tracer)
+    return assemble(model, tracer, tensors)
+
+
+@contextmanager
+def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
+    """Instance norms name their channels in an attribute that no op sees; recurrent layers run op by op."""
+
+    def note(path: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        tracer.count_channels(f"{path}.num_features", inputs[0], int(module.num_features))  # type: ignore[arg-type]
+
+    kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+    bare = {path: m for path, m in model.named_modules() if isinstance(m, kinds) and m.weight is None}
+    hooks = [module.register_forward_pre_hook(partial(note, path)) for path, module in bare.items()]
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    fused = torch._C._get_mkldnn_enabled()
+    try:
+        if recurrent:  # else a whole layer is one op of oneDNN
+            torch._C._set_mkldnn_enabled(False)
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(fused)
+        for hook in hooks:
+            hook.remove()

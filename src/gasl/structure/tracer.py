@@ -6,32 +6,24 @@ touches and says so.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gasl.structure.axes import Affine, Role
+from gasl.structure.affine import Affine
+from gasl.structure.axes import Role
 from gasl.structure.choices import Choices
-from gasl.structure.labels import Classes, canonical, varying_dims
+from gasl.structure.labels import Classes, canonical, distinct, varying_dims
+from gasl.structure.notes import Notes
+from gasl.structure.rms import RmsChains
 from gasl.structure.rules import Call, apply_rule
+from gasl.structure.sizes import Sizes
+from gasl.structure.views import WeightView
 
-__all__ = ["MatrixView", "Tracer"]
-
-
-@dataclass(frozen=True)
-class MatrixView:
-    """A parameter of two or more dimensions, possibly transposed: dimension i is the parameter's ``order[i]``."""
-
-    name: str
-    order: tuple[int, ...]
-
-    def permuted(self, dims: Sequence[int]) -> "MatrixView":
-        """The view whose dimension i is this one's ``dims[i]``."""
-        return MatrixView(self.name, tuple(self.order[d] for d in dims))
+__all__ = ["Tracer"]
 
 
 class Tracer(TorchDispatchMode):
@@ -40,27 +32,34 @@ class Tracer(TorchDispatchMode):
     Args:
         leaves: Every parameter and buffer by name.
         gathers: For the index buffer of each layer that gathers features, the name of that layer's weight.
+        modules: The network's modules by path.
     """
 
-    def __init__(self, leaves: Mapping[str, Tensor], gathers: Mapping[str, str]) -> None:
+    def __init__(
+        self, leaves: Mapping[str, Tensor], gathers: Mapping[str, str], modules: Mapping[str, nn.Module]
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch has no annotation here
         self.classes = Classes()
+        self.notes = Notes(self.classes)
+        self.rms = RmsChains(modules, self.notes)
+        self.sizes = Sizes(self.extent)
         self.affines: list[Affine] = []
         self.dims: dict[tuple[str, int], Tensor] = {}
-        self.roles: dict[str, Role] = {}
-        self.mixed: list[Tensor] = []
+        self.roles: dict[tuple[str, int], Role] = {}
         self._names = {id(tensor): name for name, tensor in leaves.items()}
         self._leaves = leaves
         self._gathers = gathers
         self._labels: dict[int, Tensor] = {}
-        self._matrices: dict[int, MatrixView] = {}
+        self._views: dict[int, WeightView] = {}
         self._written: dict[int, Affine] = {}
         self._gathered: dict[str, tuple[Tensor, Tensor]] = {}
         self._gates: list[tuple[Affine, int, str]] = []
         self._reads: dict[int, int] = {}
+        self._lossy: dict[int, tuple[Tensor, str]] = {}
         self._constants = set(self._names)
         self._tainted: set[int] = set()
         self._choices = Choices()
+        self._paused = False
         self._alive: list[object] = [leaves]  # an id is only a name while its object lives
 
     # -- the model's boundary ------------------------------------------------------------------------------------
@@ -84,19 +83,22 @@ class Tracer(TorchDispatchMode):
         if self._choices.reason is not None:
             for atoms in self.dims.values():
                 self.classes.protect(atoms, self._choices.reason)
+        self.notes.settle(self.sizes.floats)
         for affine, key, gamma in self._gates:
             if self._reads[key] == 1:
                 affine.gammas.append(gamma)
         for affine in self.affines:
             calls = sum(other.weight == affine.weight for other in self.affines)
             used = [affine.weight] if affine.bias is None else [affine.weight, affine.bias]
-            affine.sole = calls == 1 and all(self._reads[id(self._leaves[name])] == 1 for name in used)
+            affine.sole &= calls == 1 and all(self._reads[id(self._leaves[name])] == 1 for name in used)
 
     # -- labels and names ----------------------------------------------------------------------------------------
 
     def labels(self, tensor: Tensor) -> Tensor | None:
         """The labels of a tensor, or None if it has none. A vector parameter or buffer gets atoms on first use."""
         found = self._labels.get(id(tensor))
+        if found is None and (view := self._views.get(id(tensor))) is not None:
+            return view.labels()
         return self.vector(tensor, "elementwise") if found is None else found
 
     def set_labels(self, tensor: Tensor, labels: Tensor | None) -> None:
@@ -109,11 +111,17 @@ class Tracer(TorchDispatchMode):
         name = self.name(tensor)
         if name is None or tensor.ndim == 0 or tensor.numel() != max(tensor.shape):
             return None
-        self.roles[name] = self.roles.get(name, role) if role == "elementwise" else role
+        dim = tensor.shape.index(tensor.numel())
+        self.set_role(name, dim, role)
         if id(tensor) not in self._labels:
-            dim = tensor.shape.index(tensor.numel())
             self._labels[id(tensor)] = self.atoms(name, dim, tensor.numel()).reshape(tensor.shape)
         return self._labels[id(tensor)]
+
+    def set_role(self, name: str, dim: int, role: Role) -> None:
+        """Note what a dimension of a tensor does to its units; what is told first stays, but for ``elementwise``."""
+        if role != "elementwise" and self.roles.get((name, dim), "elementwise") in ("elementwise", "consumer"):
+            self.roles[name, dim] = role
+        self.roles.setdefault((name, dim), role)
 
     def varying(self, tensor: Tensor) -> tuple[int, ...]:
         """The dimensions along which a tensor's labels vary."""
@@ -130,16 +138,44 @@ class Tracer(TorchDispatchMode):
             self.dims[name, dim] = self.classes.fresh(size)
         return self.dims[name, dim]
 
-    def matrix(self, tensor: Tensor) -> MatrixView | None:
-        """The parameter behind a weight, with the order of its dimensions, or None."""
+    def weight(self, tensor: Tensor) -> WeightView | None:
+        """The parameter of several dimensions that a tensor is, or is a view of; else None."""
         name = self.name(tensor)
-        if name is not None and tensor.ndim > 1:
-            return MatrixView(name, tuple(range(tensor.ndim)))
-        return self._matrices.get(id(tensor))
+        if name is not None and id(tensor) not in self._views and tensor.ndim > 1 and tensor.is_floating_point():
+            atoms = [None if n == 1 else self.atoms(name, d, n) for d, n in enumerate(tensor.shape)]
+            self._views[id(tensor)] = WeightView(
+                name, tuple(tensor.shape), tuple(atoms), tuple((d,) for d in range(tensor.ndim))
+            )
+        return self._views.get(id(tensor))
 
-    def set_matrix(self, tensor: Tensor, view: MatrixView) -> None:
-        """Remember that a tensor is a transposed parameter."""
-        self._matrices[id(tensor)] = view
+    def set_weight(self, tensor: Tensor, view: WeightView) -> None:
+        """Remember that a tensor is a view of a parameter."""
+        self._views[id(tensor)] = view
+
+    def extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
+        """The labels behind the size of one dimension, and where they vary; None if nothing can be removed along it."""
+        self._paused = True  # what looks at labels is no op of the model
+        try:
+            return self._extent(tensor, dim)
+        finally:
+            self._paused = False
+
+    def _extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
+        if (view := self.weight(tensor)) is not None:
+            atoms = view.atoms[dim]
+            return None if atoms is None else (atoms, 0)
+        labels = self.labels(tensor)
+        known = labels is not None and dim in varying_dims(labels) and bool((distinct(labels) > 0).any())
+        return (labels, dim) if labels is not None and known else None
+
+    def count_channels(self, path: str, tensor: Tensor, size: int) -> None:
+        """Note that an attribute names the number of channels of a tensor, though no op is given it."""
+        self._paused = True
+        try:
+            if (labels := self.labels(tensor)) is not None and tensor.ndim > 1:
+                self.notes.link(labels, 1, self.notes.counted(path, size))
+        finally:
+            self._paused = False
 
     def derived(self, tensor: Tensor) -> bool:
         """Whether a tensor may change with the input (or by chance): it was not computed from parameters alone."""
@@ -148,7 +184,11 @@ class Tracer(TorchDispatchMode):
     # -- what rules note -----------------------------------------------------------------------------------------
 
     def write(self, tensor: Tensor, affine: Affine) -> None:
-        """Note an affine call and that it computed this tensor."""
+        """Note an affine call and that it computed this tensor; a repeated call (a recurrence) is noted once."""
+        for known in self.affines:
+            if known.same_call(affine):
+                known.join(affine)
+                return
         self.affines.append(affine)
         self._written[id(tensor)] = affine
 
@@ -171,11 +211,18 @@ class Tracer(TorchDispatchMode):
 
     def protect(self, tensor: Tensor, reason: str) -> None:
         """Protect every unit that a tensor carries; for a weight, all its dimensions."""
-        if (view := self.matrix(tensor)) is not None:
-            for dim, size in zip(view.order, tensor.shape, strict=True):
-                self.classes.protect(self.atoms(view.name, dim, size), reason)
-        if (labels := self.labels(tensor)) is not None:
+        if (view := self.weight(tensor)) is not None:
+            for dim, atoms in zip(view.dims, view.atoms, strict=True):
+                if atoms is not None:
+                    self.classes.protect(atoms, reason)
+                elif dim:
+                    self.classes.protect(self.atoms(view.name, dim[0], 1), reason)
+        elif (labels := self.labels(tensor)) is not None:
             self.classes.protect(labels, reason)
+
+    def lossy(self, tensor: Tensor, labels: Tensor, reason: str) -> None:
+        """Note a result that would change with the units: they are protected as soon as anybody reads it."""
+        self._lossy[id(tensor)] = (labels, reason)
 
     # -- the dispatch --------------------------------------------------------------------------------------------
 
@@ -183,26 +230,34 @@ class Tracer(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
+        if self._paused:
+            return out
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         self._alive.append((tensors, results))
-        for tensor in tensors:
-            self._count(tensor)
         call = Call(func, args, kwargs or {}, tensors, results)
-        derived = torch.Tag.nondeterministic_seeded in func.tags or any(self.derived(t) for t in tensors)
+        chained = self.rms.follow(call, self.labels, self.name)
+        for labels in chained or ():
+            self.classes.protect(labels, "aten.mean runs over the width")
+        literal = func is torch.ops.aten.lift_fresh.default  # a tensor that the forward writes down
+        derived = torch.Tag.nondeterministic_seeded in func.tags or any(self.derived(t) for t in tensors if not literal)
+        for tensor in tensors:
+            self._count(tensor, followed=chained is None)
         self._choices.see(call, derived)
         if derived:  # also for whoever looks at the same memory: a buffer that was written in parts
             self._tainted.update(map(_storage, results + (tensors[:1] if call.in_place else [])))
         else:
             self._constants.update(map(id, results))
-        if derived or any(id(t) in known for t in tensors for known in (self._names, self._labels, self._matrices)):
+        known = (self._names, self._labels, self._views)
+        if derived or not tensors or any(id(t) in some for t in tensors for some in known):
             apply_rule(self, call)
         return out
 
-    def _count(self, tensor: Tensor) -> None:
+    def _count(self, tensor: Tensor, followed: bool = False) -> None:
         self._reads[id(tensor)] = self._reads.get(id(tensor), 0) + 1
+        if not followed and (lost := self._lossy.pop(id(tensor), None)) is not None:
+            self.classes.protect(*lost)
 
 
 def _storage(tensor: Tensor) -> int:
-    """What tells one piece of memory from another; for a tensor without any, the tensor itself."""
-    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
+    return tensor.untyped_storage().data_ptr()

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gasl.structure.rules.call import Call, Rule
-from gasl.structure.rules.combining import pad, pointwise, pool, reduce, unknown
-from gasl.structure.rules.layers import batch_norm, convolution, feature_norm, linear
-from gasl.structure.rules.moving import join, like, move, part, roll, same, select
+from gasl.structure.rules.combining import pad, pointwise, pool, reduce, softmax, unknown
+from gasl.structure.rules.contracting import attention, batched_product, linear
+from gasl.structure.rules.cutting import index, part, select
+from gasl.structure.rules.layers import convolution, embedding
+from gasl.structure.rules.making import make
+from gasl.structure.rules.moving import expand, join, like, move, repeat, roll, same, shuffle_pixels
+from gasl.structure.rules.norms import batch_norm, group_norm, layer_norm
 
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
@@ -22,22 +26,33 @@ __all__ = ["RULES", "Call", "Rule", "apply_rule"]
 _FAMILIES: tuple[tuple[Rule, str], ...] = (
     (same, "clone detach alias contiguous _to_copy lift_fresh"),
     (like, "zeros_like ones_like empty_like full_like rand_like randn_like"),
-    (move, "view _unsafe_view reshape permute transpose t numpy_T squeeze unsqueeze expand flip"),
+    (make, "zeros ones empty full new_zeros new_ones new_empty new_full"),
+    (move, "view _unsafe_view reshape permute transpose transpose_ t numpy_T squeeze unsqueeze flip"),
+    (expand, "expand"),
+    (repeat, "repeat"),
     (roll, "roll"),
-    (move, "pixel_shuffle pixel_unshuffle"),
-    (part, "slice select split split_with_sizes unbind"),
+    (shuffle_pixels, "pixel_shuffle"),
+    (move, "pixel_unshuffle"),
+    (part, "slice select split split_with_sizes unsafe_split unsafe_split_with_sizes unbind"),
     (select, "index_select"),
+    (index, "index"),
     (join, "cat stack"),
-    (pointwise, "copy_ fill_ zero_ _prelu_kernel"),
+    (pointwise, "copy_ fill_ zero_ _prelu_kernel hardswish hardswish_ hardsigmoid hardsigmoid_ softplus mish rrelu"),
     (pool, "max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d"),
     (pool, "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d"),
     (pool, "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d"),
-    (reduce, "mean sum amax amin"),
-    (pad, "constant_pad_nd reflection_pad2d replication_pad2d"),
+    (pool, "upsample_linear1d upsample_trilinear3d"),
+    (reduce, "mean sum amax amin linalg_vector_norm var std"),
+    (softmax, "_softmax _log_softmax _safe_softmax"),
+    (pad, "constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d replication_pad3d"),
     (batch_norm, "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm"),
-    (feature_norm, "native_layer_norm native_group_norm"),
+    (layer_norm, "native_layer_norm"),
+    (group_norm, "native_group_norm"),
     (convolution, "convolution"),
     (linear, "mm addmm"),
+    (batched_product, "bmm baddbmm"),
+    (attention, "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_efficient_attention"),
+    (embedding, "embedding"),
 )
 
 RULES: dict[Any, Rule] = {getattr(torch.ops.aten, name): rule for rule, names in _FAMILIES for name in names.split()}
@@ -48,4 +63,8 @@ def apply_rule(tracer: "Tracer", call: Call) -> None:
     rule = RULES.get(call.func.overloadpacket)
     if rule is None:
         rule = pointwise if call.results and torch.Tag.pointwise in call.func.tags else unknown
-    rule(tracer, call)
+    try:
+        rule(tracer, call)
+    except (RuntimeError, ValueError, IndexError) as error:  # a form of the op that the rule was not written for
+        for tensor in call.tensors:
+            tracer.protect(tensor, f"no rule for this form of {call.name} ({str(error).partition(chr(10))[0]})")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class Call:
         """The op's name, e.g. ``aten.add``."""
         return str(self.func.overloadpacket)
 
+    def again(self, tensor: Tensor) -> Any:
+        """The same op with another tensor in the place of its first argument; a view that needs no fitting strides."""
+        return _LENIENT.get(self.func.overloadpacket, self.func)(tensor, *self.args[1:], **self.kwargs)
+
     @property
     def in_place(self) -> bool:
         """Whether the op writes into one of its arguments."""
@@ -41,4 +46,12 @@ class Call:
         return None
 
 
+aten = torch.ops.aten
+_LENIENT = {
+    aten.view: aten.reshape,
+    aten._unsafe_view: aten.reshape,
+    aten.transpose_: aten.transpose,
+    aten.unsafe_split: aten.split,
+    aten.unsafe_split_with_sizes: aten.split_with_sizes,
+}
 Rule = Callable[["Tracer", Call], None]

@@ -8,11 +8,15 @@ from torch import Tensor
 
 from gasl.structure.labels import distinct, varying_dims
 from gasl.structure.rules.call import Call
+from gasl.structure.views import WeightView
 
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["pad", "pointwise", "pool", "reduce", "unknown"]
+__all__ = ["one_each", "pad", "pointwise", "pool", "reduce", "softmax", "unknown"]
+
+aten = torch.ops.aten
+_PRODUCTS, _QUOTIENTS = (aten.mul,), (aten.div,)  # not in place: what was multiplied is gone then
 
 
 def unknown(tracer: "Tracer", call: Call) -> None:
@@ -22,13 +26,21 @@ def unknown(tracer: "Tracer", call: Call) -> None:
 
 
 def pointwise(tracer: "Tracer", call: Call) -> None:
-    """Elements that are combined live and die together; an operand that is broadcast over units is protected."""
+    """Elements that are combined live and die together; what acts on whole slabs of units goes with them."""
     result = call.results[0]
     merged = _merged(tracer, call.tensors, result)
     if merged is None:
+        for tensor in call.tensors:
+            if tracer.weight(tensor) is not None:
+                tracer.protect(tensor, f"{call.name} of a weight")
         return
-    for tensor in call.tensors:
-        _meet(tracer, call, tensor, merged)
+    for position, tensor in enumerate(call.tensors):
+        keeps_zero = call.func.overloadpacket in _PRODUCTS or (call.func.overloadpacket in _QUOTIENTS and position > 0)
+        if not _meet(tracer, call, tensor, merged, keeps_zero) or not keeps_zero:
+            continue
+        for other in call.tensors:
+            if other is not tensor and (labels := tracer.labels(other)) is not None:
+                tracer.notes.scale(labels, other)
     tracer.set_labels(result, merged)
 
 
@@ -46,32 +58,67 @@ def _merged(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> Tensor 
     return merged
 
 
-def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor) -> None:
-    """Tie one operand to the result's units, or protect what cannot be tied.
+def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor, keeps_zero: bool) -> bool:
+    """Tie one operand to the result's units, or protect what cannot be tied. True if it acts on them from outside.
 
     Where the operand has no label of its own, the units' values depend on something else as well: if that may change
-    with the input, they are ``mixed``; if it is as wide as the units are many, its size would stay and theirs not.
+    with the input, they are ``mixed``, unless a zero stays zero; if it is as wide as the units are many, its size would
+    stay and theirs not.
     """
     shape = (1,) * (merged.ndim - tensor.ndim) + tuple(tensor.shape)
     wide = varying_dims(merged)
     labels = tracer.labels(tensor)
-    if labels is None and tracer.matrix(tensor) is not None:
-        tracer.protect(tensor, f"{call.name} with a parameter of several dimensions")
-        tracer.classes.protect(merged, f"{call.name} with a parameter of several dimensions")
-        return
+    if labels is None and (view := tracer.weight(tensor)) is not None:
+        _meet_weight(tracer, call, view, merged)
+        return False
     foreign = merged
     if labels is not None and any(shape[d] == 1 for d in wide):
+        spread = labels.expand(merged.shape)
+        own = varying_dims(spread)
+        if own and set(own) < set(wide) and bool((distinct(labels) > 0).all()):
+            tracer.notes.meet(merged, spread, call.name)
+            tracer.notes.flow(spread, merged, additive=not keeps_zero)
+            return True
         tracer.classes.protect(labels, f"{call.name} broadcasts it over other units")
     else:
         if labels is not None:
             tracer.classes.tie(labels.expand(merged.shape), merged)
             if bool((distinct(labels) != 0).all()):
-                return
+                return False
             foreign = torch.where(labels == 0, merged, 0)
-        if any(shape[d] > 1 for d in wide):
+        for d in wide if labels is None else ():
+            if shape[d] > 1:
+                tracer.notes.fix(merged, d, f"{call.name} with a tensor of fixed size")
+        if labels is not None and any(shape[d] > 1 for d in wide):
             tracer.classes.protect(foreign, f"{call.name} with a tensor of fixed size")
-    if tracer.derived(tensor):
-        tracer.mixed.append(foreign)
+    if tracer.derived(tensor) and not keeps_zero:
+        tracer.notes.mixed.append(foreign)
+    return tracer.derived(tensor)
+
+
+def _meet_weight(tracer: "Tracer", call: Call, view: WeightView, merged: Tensor) -> None:
+    """A parameter of several dimensions among activations: each of its wide dimensions belongs to the units there."""
+    offset = merged.ndim - len(view.shape)
+    wide = varying_dims(merged)
+    for d, atoms in enumerate(view.atoms):
+        if atoms is None:
+            continue
+        if d + offset in wide:
+            tracer.notes.link(merged, d + offset, atoms)
+            for own in view.dims[d]:
+                tracer.set_role(view.name, own, "elementwise")
+                tracer.notes.tables.append((view.name, own))
+        else:
+            tracer.classes.protect(atoms, f"{call.name} along what is no width")
+    if sum(atoms is not None and d + offset in wide for d, atoms in enumerate(view.atoms)) > 1:
+        tracer.notes.mixed.append(merged)
+
+
+def softmax(tracer: "Tracer", call: Call) -> None:
+    """Normalised over positions; over the width every unit would see a zero one."""
+    source, dim = call.tensors[0], int(call.argument("dim"))
+    if (labels := _one_of(tracer, source, {dim % source.ndim}, f"{call.name} runs over the width")) is not None:
+        tracer.set_labels(call.results[0], labels.expand(source.shape))
 
 
 def pool(tracer: "Tracer", call: Call) -> None:
@@ -83,13 +130,55 @@ def pool(tracer: "Tracer", call: Call) -> None:
 
 
 def reduce(tracer: "Tracer", call: Call) -> None:
-    """Mean, sum and the like over dimensions that hold no units."""
+    """Mean, sum and the like; over units themselves a sum does not see a zero, and anything else does."""
     source, result = call.tensors[0], call.results[0]
     given = call.argument("dim")
     dims = [given] if isinstance(given, int) else given or range(source.ndim)
     reduced = {d % source.ndim for d in dims}
-    if (labels := _one_of(tracer, source, reduced, f"{call.name} runs over the width")) is not None:
-        tracer.set_labels(result, labels.reshape(result.shape))
+    labels = tracer.labels(source)
+    if labels is None:
+        if tracer.weight(source) is not None:
+            tracer.protect(source, f"{call.name} of a weight")
+        return
+    wide = set(varying_dims(labels))
+    if reduced & wide:
+        beside = wide - reduced
+        if len(beside) == 1:
+            _reduce_inside(tracer, call, labels, beside.pop(), reduced)
+        elif not beside and call.func.overloadpacket is aten.sum:
+            tracer.notes.sink(labels, source)
+        else:
+            tracer.lossy(result, labels, f"{call.name} runs over the width")
+        return
+    for d in reduced:
+        labels = labels.narrow(d, 0, 1)
+    tracer.set_labels(result, labels.reshape(result.shape))
+
+
+def _reduce_inside(tracer: "Tracer", call: Call, labels: Tensor, beside: int, reduced: set[int]) -> None:
+    """A reduction inside heads: one value for each head, which depends on all of the head."""
+    for d in reduced & set(varying_dims(labels)):
+        if call.func.overloadpacket is not aten.sum:
+            tracer.notes.fix(labels, d, f"{call.name} runs over the width")
+    each = one_each(tracer, labels, beside)
+    for d in reduced:
+        each = each.narrow(d, 0, 1)
+    tracer.set_labels(call.results[0], each.reshape(call.results[0].shape))
+
+
+def one_each(tracer: "Tracer", labels: Tensor, dim: int) -> Tensor:
+    """A class for each index of a dimension, which goes with all that lies there; as labels of the same shape."""
+    wide = varying_dims(labels)
+    cells = labels
+    for d in range(labels.ndim):
+        if d not in wide:
+            cells = cells.narrow(d, 0, 1)
+    rows = tracer.classes.roots(cells.movedim(dim, 0).flatten(1))
+    patterns, where = torch.unique(rows, dim=0, return_inverse=True)
+    header = tracer.classes.fresh(patterns.shape[0])
+    tracer.notes.link(labels, dim, header[where])
+    tracer.notes.flow(patterns, header[:, None], additive=True)
+    return header[where].reshape([-1 if d == dim else 1 for d in range(labels.ndim)]).expand(labels.shape)
 
 
 def pad(tracer: "Tracer", call: Call) -> None:

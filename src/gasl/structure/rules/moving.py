@@ -1,34 +1,38 @@
 """Ops that only move elements: the same op moves the labels."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import torch
 
 from gasl.structure.labels import distinct, varying_dims
+from gasl.structure.numbers import Attribute, Number, leaves_of
 from gasl.structure.rules.call import Call
+from gasl.structure.rules.making import label_new
 
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["join", "like", "move", "part", "roll", "same", "select"]
+__all__ = ["expand", "join", "like", "move", "repeat", "roll", "same", "shuffle_pixels"]
 
 aten = torch.ops.aten
+_SIZED = (aten.view, aten._unsafe_view, aten.reshape)
 
 
 def same(tracer: "Tracer", call: Call) -> None:
     """Copies and casts: element i of the result is element i of the argument."""
     source, result = call.tensors[0], call.results[0]
-    if (view := tracer.matrix(source)) is not None:
-        tracer.set_matrix(result, view)
-    tracer.set_labels(result, tracer.labels(source))
+    if (view := tracer.weight(source)) is not None:
+        tracer.set_weight(result, view)
+    else:
+        tracer.set_labels(result, tracer.labels(source))
 
 
 def like(tracer: "Tracer", call: Call) -> None:
     """``*_like``: as wide as the argument, with other values; of a weight that is more than can be followed."""
     source = call.tensors[0]
-    if tracer.matrix(source) is not None:
+    if tracer.weight(source) is not None:
         tracer.protect(source, f"{call.name} of a weight")
+        return
     tracer.set_labels(call.results[0], tracer.labels(source))
 
 
@@ -41,56 +45,114 @@ def roll(tracer: "Tracer", call: Call) -> None:
 
 
 def move(tracer: "Tracer", call: Call) -> None:
-    """Views, permutations and the like. A width that a view splits is protected: its sizes are numbers."""
-    source = call.tensors[0]
+    """Views, permutations and the like. A width that a view splits becomes a grid."""
+    source, result = call.tensors[0], call.results[0]
+    if tracer.weight(source) is not None:
+        _move_weight(tracer, call)
+        return
     labels = tracer.labels(source)
-    _move_matrix(tracer, call)
+    packet = call.func.overloadpacket
     if labels is None:
+        _unlabelled(tracer, call)
         return
-    func = aten.reshape if call.func.overloadpacket in (aten.view, aten._unsafe_view) else call.func
-    moved = func(labels, *call.args[1:], **call.kwargs)
-    for result, piece in zip(call.results, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
-        tracer.set_labels(result, piece)
-        if len(varying_dims(piece)) > len(varying_dims(labels)):
-            tracer.classes.protect(labels, f"{call.name} splits the width")
+    moved = call.again(labels)
+    tracer.set_labels(result, moved)
+    if packet not in _SIZED or not bool((distinct(labels) > 0).any()):
+        return
+    tracer.notes.grid(moved)
+    for d in varying_dims(moved):
+        tracer.notes.size(moved, d, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
 
 
-def _move_matrix(tracer: "Tracer", call: Call) -> None:
-    """A transposed weight is still that weight; anything else done to it protects it, unless it is but a vector."""
-    source = call.tensors[0]
-    view = tracer.matrix(source)
-    if view is None:
+def _unlabelled(tracer: "Tracer", call: Call) -> None:
+    """A view of what has no units into sizes that count units: they cannot change."""
+    if call.func.overloadpacket not in _SIZED:
         return
-    if call.func.overloadpacket in (aten.t, aten.transpose, aten.permute, aten.numpy_T):
+    sizes = call.results[0].shape
+    for d, size in enumerate(sizes):
+        number = tracer.sizes.given(size, d, sizes) if size > 1 else None
+        if isinstance(number, Number):
+            for leaf in leaves_of(number):
+                if isinstance(leaf, Attribute):
+                    tracer.notes.kept(leaf.path, f"{call.name} of a tensor of fixed size")
+
+
+def _move_weight(tracer: "Tracer", call: Call) -> None:
+    """A weight that is turned, or gets dimensions of size 1, is still that weight; anything else protects it."""
+    source, result, packet = call.tensors[0], call.results[0], call.func.overloadpacket
+    view = tracer.weight(source)
+    assert view is not None  # the caller asked
+
+    step = call.again
+    if packet in (aten.t, aten.transpose, aten.permute, aten.numpy_T):
         sizes = torch.empty([2 + d for d in range(source.ndim)], device="meta")  # a size of its own for each dimension
-        shape = call.func(sizes, *call.args[1:], **call.kwargs).shape
-        tracer.set_matrix(call.results[0], view.permuted([size - 2 for size in shape]))
-    elif tracer.labels(source) is None:
+        order = [size - 2 for size in call.func(sizes, *call.args[1:], **call.kwargs).shape]
+        tracer.set_weight(result, view.permuted(order, step))
+    elif (
+        packet in (*_SIZED, aten.squeeze, aten.unsqueeze)
+        and (moved := view.reshaped(result.shape, step, tracer.notes, tracer.classes)) is not None
+    ):
+        tracer.set_weight(result, moved)
+        for d, atoms in enumerate(moved.atoms):
+            if atoms is not None and packet in _SIZED:
+                tracer.notes.size(atoms, 0, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
+    elif (labels := view.labels()) is not None:
+        tracer.set_labels(result, call.again(labels.expand(source.shape)))
+    else:
         tracer.protect(source, f"{call.name} of a weight")
 
 
-def part(tracer: "Tracer", call: Call) -> None:
-    """Slices and splits: allowed beside the width, not of it (their bounds are numbers that would go stale)."""
-    source = call.tensors[0]
-    dim = int(call.argument("dim")) % source.ndim
-    same_size = len(call.results) == 1 and call.results[0].shape == source.shape
-    whole = same_size and call.func.overloadpacket is not aten.index_select
-    if tracer.matrix(source) is not None or (dim in tracer.varying(source) and not whole):
-        tracer.protect(source, f"{call.name} cuts the width")
-    if tracer.matrix(source) is None:
-        move(tracer, call)
-
-
-def select(tracer: "Tracer", call: Call) -> None:
-    """An ``index_select`` by a gathering layer's own index is followed; any other is a cut."""
-    source, dim, index = call.args
-    if not tracer.is_gather(index):
-        part(tracer, dataclasses.replace(call, args=(source, dim, index.cpu())))  # labels live on the CPU
+def expand(tracer: "Tracer", call: Call) -> None:
+    """Repetition of what has size 1; where the new size counts units, so do the repeated elements."""
+    source, result = call.tensors[0], call.results[0]
+    if (view := tracer.weight(source)) is not None:
+        tracer.set_weight(result, view.expanded(result.shape, lambda mask: mask.expand(result.shape)))
         return
     labels = tracer.labels(source)
-    width = torch.zeros(source.shape, dtype=torch.int64) if labels is None else labels
-    tracer.set_labels(call.results[0], width.index_select(dim, index.cpu()))
-    tracer.gather(width.reshape(-1, width.shape[-1])[0].clone(), index)
+    if labels is None or not bool((labels > 0).any()):
+        wide = [
+            1 if n == own else n
+            for n, own in zip(result.shape, (1,) * (result.ndim - source.ndim) + source.shape, strict=True)
+        ]
+        label_new(tracer, result, torch.Size(wide), asked=result.shape)
+        if tracer.labels(result) is None and labels is not None:
+            tracer.set_labels(result, labels.expand(result.shape))
+        return
+    moved = labels.expand(result.shape)
+    tracer.set_labels(result, moved)
+    for d in varying_dims(moved):
+        tracer.notes.size(moved, d, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
+
+
+def shuffle_pixels(tracer: "Tracer", call: Call) -> None:
+    """``(C r^2, H, W)`` to ``(C, r H, r W)``: r^2 units make one channel and go together."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    dim = source.ndim - 3
+    if labels is None or varying_dims(labels) != (dim,) or not bool((distinct(labels) > 0).all()):
+        tracer.protect(source, f"{call.name} of several units")
+        return
+    channels = result.shape[dim]
+    cells = labels.movedim(dim, -1).reshape(-1, source.shape[dim])[0].reshape(channels, -1)
+    header = tracer.classes.fresh(channels)
+    if channels == 1:
+        tracer.classes.protect(cells, f"{call.name} makes one channel of all")
+    elif cells.shape[1] > 1:
+        tracer.notes.grid(cells, headers={0: header}, fixed={1: f"{call.name} makes one channel of them"})
+        tracer.notes.flow(cells, header[:, None], additive=True)
+    else:
+        tracer.classes.tie(cells[:, 0], header)
+    tracer.set_labels(result, header.reshape([-1 if d == dim else 1 for d in range(result.ndim)]).expand(result.shape))
+
+
+def repeat(tracer: "Tracer", call: Call) -> None:
+    """Tiles: every copy belongs to the same units."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    if labels is None:
+        tracer.protect(source, f"{call.name} of a weight")
+        return
+    tracer.set_labels(result, labels.repeat(*call.args[1:]))
 
 
 def join(tracer: "Tracer", call: Call) -> None:
@@ -106,6 +168,12 @@ def join(tracer: "Tracer", call: Call) -> None:
         if labels is None or set(varying_dims(labels)) - {joined}:  # features of the input are not followed further
             labels = torch.zeros(tensor.shape, dtype=torch.int64) if labels is None else labels.clamp(min=0)
         pieces.append(labels)
+    func = call.func
+    if any(joined in varying_dims(piece) and len(varying_dims(piece)) > 1 for piece in pieces):
+        moved = func(pieces, *call.args[1:], **call.kwargs)
+        tracer.notes.grid(moved)
+        tracer.set_labels(call.results[0], moved)
+        return
     widest = max(pieces, key=lambda piece: len(set(varying_dims(piece)) - {joined}))
     if set(varying_dims(widest)) - {joined}:
         beside = widest if joined is None else widest.narrow(joined, 0, 1)
@@ -115,4 +183,4 @@ def join(tracer: "Tracer", call: Call) -> None:
             tracer.classes.tie(labels, beside)
             if joined not in varying_dims(labels):
                 pieces[k] = beside.expand(labels.shape)
-    tracer.set_labels(call.results[0], call.func(pieces, *call.args[1:], **call.kwargs))
+    tracer.set_labels(call.results[0], func(pieces, *call.args[1:], **call.kwargs))

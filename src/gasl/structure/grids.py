@@ -1,0 +1,178 @@
+"""Widths that are split: which classes must go together so that what is left is still a grid.
+
+A view that splits a width into heads and head width arranges its classes in a grid. A class can only be removed with a
+whole *slab* of the grid: all classes of one head, or the same place of every head. Grids that share classes constrain
+each other; a *family* picks one direction of each, and its units are the smallest sets of classes that are whole slabs
+everywhere. A multi-head attention has two families, the heads and the width inside them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["Family", "Grid", "families"]
+
+
+@dataclass(eq=False)
+class Grid:
+    """Classes that must stay a full grid.
+
+    Args:
+        cells: The classes, one dimension a direction, all > 0.
+        headers: Classes that go with a slab and with nothing less: pairs of a direction and one class a slab.
+        fixed: Directions whose number of slabs cannot change, with the reason.
+    """
+
+    cells: Tensor
+    headers: list[tuple[int, Tensor]] = field(default_factory=list)
+    fixed: dict[int, str] = field(default_factory=dict)
+
+    def slabs(self, direction: int) -> list[list[int]]:
+        """The classes of each slab of a direction, headers included."""
+        rows = self.cells.movedim(direction, 0).flatten(1).tolist()
+        for own, classes in self.headers:
+            if own == direction:
+                rows = [[*row, header] for row, header in zip(rows, classes.tolist(), strict=True)]
+        return rows
+
+    def free(self) -> list[int]:
+        """Directions along which slabs can be removed."""
+        return [d for d in range(self.cells.ndim) if d not in self.fixed]
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Units that consist of several classes.
+
+    Args:
+        units: The classes of each unit.
+    """
+
+    units: list[list[int]]
+
+
+class _Sets:
+    """Union-find over classes, made on demand."""
+
+    def __init__(self, parent: dict[int, int] | None = None) -> None:
+        self.parent: dict[int, int] = parent if parent is not None else {}
+
+    def find(self, a: int) -> int:
+        parent = self.parent
+        root = a
+        while parent.setdefault(root, root) != root:
+            root = parent[root]
+        while parent[a] != root:
+            parent[a], a = root, parent[a]
+        return root
+
+    def union(self, classes: Iterable[int]) -> None:
+        first = None
+        for c in classes:
+            root = self.find(c)
+            if first is None:
+                first = root
+            elif root != first:
+                self.parent[root] = first
+
+
+def families(grids: Sequence[Grid]) -> tuple[list[Family], dict[int, str]]:
+    """All families of units of a set of grids.
+
+    Args:
+        grids: Grids over classes.
+
+    Returns:
+        The families, and for each class that is in a grid but in no family the reason.
+
+    Example:
+        >>> heads, width = families([Grid(torch.tensor([[1, 2], [3, 4]]))])[0]
+        >>> heads.units, width.units
+        ([[1, 2], [3, 4]], [[1, 3], [2, 4]])
+    """
+    touching: dict[int, list[int]] = defaultdict(list)
+    for g, grid in enumerate(grids):
+        for c in {*grid.cells.flatten().tolist(), *(c for _, h in grid.headers for c in h.tolist())}:
+            touching[c].append(g)
+    found: list[Family] = []
+    seen: set[tuple[int, int]] = set()
+    covered: set[int] = set()
+    reasons: dict[int, str] = {}
+    for g, grid in enumerate(grids):
+        for direction in grid.free():
+            if (g, direction) in seen:
+                continue
+            choice, units, reason = _grow(grids, touching, g, direction)
+            seen.update(choice.items())
+            if units is None:
+                reasons.update(dict.fromkeys(grid.cells.flatten().tolist(), reason))
+            elif len(units) > 1:
+                found.append(Family(units))
+                covered.update(c for unit in units for c in unit)
+        if not grid.free():
+            reason = next(iter(grid.fixed.values()))
+            reasons.update(dict.fromkeys(grid.cells.flatten().tolist(), reason))
+            reasons.update((c, reason) for _, h in grid.headers for c in h.tolist())
+    uncovered = {c: "split into parts that have only whole widths in common" for c in touching if c not in covered}
+    return found, {c: reasons.get(c, default) for c, default in uncovered.items()}
+
+
+def _grow(
+    grids: Sequence[Grid], touching: dict[int, list[int]], g: int, direction: int
+) -> tuple[dict[int, int], list[list[int]] | None, str]:
+    """Choose a direction of every grid that is touched; the units, or None and why there are none."""
+    sets, chosen, queue = _Sets(), {g: direction}, [g]
+    touched: set[int] = set()
+    while queue:
+        here = queue.pop()
+        for slab in grids[here].slabs(chosen[here]):
+            sets.union(slab)
+            touched.update(slab)
+        for other in dict.fromkeys(n for c in _classes(grids[here], chosen[here]) for n in touching[c]):
+            if other in chosen:
+                continue
+            grid = grids[other]
+            cells = set(grid.cells.flatten().tolist())
+            forced = {d for d, h in grid.headers if any(c in touched and c not in cells for c in h.tolist())}
+            options = [d for d in (forced or range(grid.cells.ndim)) if d not in grid.fixed]
+            if not options or len(forced) > 1:
+                return chosen, None, next(iter(grid.fixed.values()), "split along two directions at once")
+            chosen[other] = max(options, key=lambda d, grid=grid: _count(sets, grid, d))  # type: ignore[misc]
+            queue.append(other)
+    units: dict[int, list[int]] = defaultdict(list)
+    for c in touched:
+        units[sets.find(c)].append(c)
+    order = {c: k for k, c in enumerate(dict.fromkeys(grids[g].cells.movedim(direction, 0).flatten().tolist()))}
+    far = len(order)
+    return chosen, sorted(units.values(), key=lambda unit: min(order.get(c, far + c) for c in unit)), ""
+
+
+def _classes(grid: Grid, direction: int) -> list[int]:
+    headers = [c for d, h in grid.headers if d == direction for c in h.tolist()]
+    return [*grid.cells.flatten().tolist(), *headers]
+
+
+def _count(sets: _Sets, grid: Grid, direction: int) -> int:
+    """How many units are left among a grid's classes if its slabs are joined."""
+    trial = _Sets()
+    slabs = grid.slabs(direction)
+    for slab in slabs:
+        trial.union(sets.find(c) for c in slab)
+    return len({trial.find(sets.find(c)) for slab in slabs for c in slab})
+
+
+def unique_grids(grids: Iterable[Grid]) -> list[Grid]:
+    """The same grids with those over the same cells merged into one."""
+    merged: dict[tuple[object, ...], Grid] = {}
+    for grid in grids:
+        key = (tuple(grid.cells.shape), tuple(grid.cells.flatten().tolist()))
+        known = merged.setdefault(key, Grid(grid.cells))
+        known.headers += [
+            (d, h) for d, h in grid.headers if not any(d == e and torch.equal(h, k) for e, k in known.headers)
+        ]
+        for d, reason in grid.fixed.items():
+            known.fixed.setdefault(d, reason)
+    return list(merged.values())

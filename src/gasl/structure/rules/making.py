@@ -1,0 +1,56 @@
+"""Ops that make tensors from sizes alone."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gasl.structure.numbers import Attribute, Number, leaves_of
+from gasl.structure.rules.call import Call
+
+if TYPE_CHECKING:
+    from gasl.structure.tracer import Tracer
+
+__all__ = ["label_new", "make"]
+
+
+def make(tracer: "Tracer", call: Call) -> None:
+    """A constant whose size is a width: its elements belong to units of that width."""
+    label_new(tracer, call.results[0], call.results[0].shape)
+
+
+def label_new(tracer: "Tracer", result: Tensor, sizes: torch.Size, asked: torch.Size | None = None) -> None:
+    """Label the dimensions of an unlabelled tensor whose size follows an attribute or a labelled tensor.
+
+    Args:
+        tracer: The pass.
+        result: The tensor.
+        sizes: Its sizes; 1 for a dimension that is not new.
+        asked: All sizes as the op got them.
+    """
+    found: list[tuple[int, Tensor]] = []
+    for d, size in enumerate(sizes):
+        number = tracer.sizes.given(size, d, asked or sizes) if size > 1 else None
+        if isinstance(number, Number) and (leaves := leaves_of(number)):
+            pure = isinstance(number.expression, Attribute)
+            atoms = (
+                tracer.notes.counted(number.expression.path, size)  # type: ignore[union-attr]
+                if pure
+                else tracer.classes.fresh(size)
+            )
+            found.append((d, atoms))
+            if not pure and leaves:
+                tracer.notes.size(_spread(atoms, d, result), d, number, "")
+    if len(found) == 1:
+        d, atoms = found[0]
+        tracer.set_labels(result, _spread(atoms, d, result))
+    elif found:
+        cells = tracer.classes.fresh(torch.Size([atoms.numel() for _, atoms in found]).numel())
+        shape = [size if d in dict(found) else 1 for d, size in enumerate(sizes)]
+        labels = cells.reshape(shape).expand(result.shape)
+        tracer.notes.grid(labels, headers=dict(found))
+        tracer.set_labels(result, labels)
+
+
+def _spread(atoms: Tensor, dim: int, result: Tensor) -> Tensor:
+    return atoms.reshape([-1 if d == dim else 1 for d in range(result.ndim)]).expand(result.shape)
