@@ -78,15 +78,25 @@ class Fused(nn.Module):
 
     def __init__(self, width, heads, norm=False):
         super().__init__()
-        self.heads, self.head = heads, width // heads
+        self.heads, self.head, self.inner = heads, width // heads, width
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.q_norm, self.k_norm = (nn.LayerNorm(self.head) if norm else nn.Identity() for _ in range(2))
 
     def forward(self, x):
-        n, t, c = x.shape
+        n, t, _ = x.shape
         q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, self.head).permute(2, 0, 3, 1, 4).unbind(0)
         y = functional.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v)
-        return self.proj(y.transpose(1, 2).reshape(n, t, c))
+        return self.proj(y.transpose(1, 2).reshape(n, t, self.inner_of(x)))
+
+    def inner_of(self, x):
+        return self.inner
+
+
+class FusedAsWide(Fused):
+    """The heads together must stay as wide as the input, which is what the forward takes their width from."""
+
+    def inner_of(self, x):
+        return x.shape[-1]
 
 
 class Einsum(nn.Module):
@@ -238,6 +248,14 @@ ENTRIES = (
     Entry("vit-separate", "q, k, v", vision(lambda w: Separate(w, 5)), images(), 16, core=BLOCKS),
     Entry("vit-narrow", "q, k, v, narrow", vision(lambda w: Separate(w, 4, 20)), images(), 16, core=BLOCKS),
     Entry("vit-fused", "fused qkv, sdpa", vision(lambda w: Fused(w, 5)), images(), 16, core=BLOCKS),
+    Entry(
+        "vit-fused-as-wide",
+        "fused qkv, width of the input",
+        vision(lambda w: FusedAsWide(w, 5)),
+        images(),
+        16,
+        core=BLOCKS,
+    ),
     Entry("vit-square", "heads = head width", vision(lambda w: Fused(w, 6), 36, 36), images(), 16, core=BLOCKS),
     Entry("vit-qk-norm", "norms inside heads", vision(lambda w: Fused(w, 5, True)), images(), 16, core=BLOCKS),
     Entry("vit-einsum", "einsum, 3-D weights", vision(lambda w: Einsum(w, 4, 7)), images(), 16, core=BLOCKS),

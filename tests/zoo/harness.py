@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gasl
 from gasl.removal.verify import largest_difference
@@ -32,7 +33,8 @@ class Result:
         total: The same of all parameters.
         left: Share of the parameters that are left.
         weakest: The least influence of any unit that is left.
-        difference: The largest relative difference on any inputs.
+        difference: The largest relative difference on any inputs, throughout in float64.
+        reported: The one that the removal itself measured, in the types that the forward takes.
         seconds: Of tracing and of shrinking.
     """
 
@@ -44,6 +46,7 @@ class Result:
     left: float
     weakest: float
     difference: float
+    reported: float
     seconds: tuple[float, float]
 
 
@@ -63,17 +66,29 @@ def drawn(entry, batch, size, seed):
     return entry.inputs(batch, size)
 
 
+class Wide(TorchDispatchMode):
+    """Some forwards compute their norms in float32 whatever the network's type: here they stay in float64."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        narrows = func is torch.ops.aten._to_copy.default and kwargs.get("dtype") is torch.float32
+        if narrows and args[0].dtype is torch.float64:
+            kwargs["dtype"] = torch.float64
+        return func(*args, **kwargs)
+
+
 def outputs_of(model, inputs):
-    with undisturbed(model), eager():
+    with undisturbed(model), eager(), Wide():
         return call(model, copied(inputs, model))
 
 
-def examine(entry: Entry, felt: bool = True) -> Result:
+def examine(entry: Entry, felt: bool = True, constant: bool = False) -> Result:
     """Trace, kill half, shrink; compare on other inputs, another batch size and another resolution or length.
 
     Args:
         entry: The network.
         felt: Whether to ask for the influence of what is left, which takes longest with large networks.
+        constant: Whether the killed units emit a constant that is not 0.
 
     Returns:
         What came out.
@@ -84,19 +99,19 @@ def examine(entry: Entry, felt: bool = True) -> Result:
     structure = gasl.trace(model, example)
     traced = time.perf_counter() - start
     total, share = removable_share(model, structure), removable_share(model, structure, core_weights(model, entry.core))
-    kill(model, structure)
+    kill(model, structure, constant=constant)
     calibrate(model, drawn(entry, 24, entry.size, 2))
     start = time.perf_counter()
     small, removal = gasl.shrink(model, example)
     shrunk = time.perf_counter() - start
     others = [(2, entry.size), (5, entry.size), *([(3, entry.other)] if entry.other else [])]
-    difference = removal.max_rel_diff
-    for seed, (batch, size) in enumerate(others):
-        inputs = drawn(entry, batch, size, 10 + seed)
-        difference = max(difference, largest_difference(outputs_of(model, inputs), outputs_of(small, inputs)))
+    inputs = [example, *(drawn(entry, batch, size, 10 + seed) for seed, (batch, size) in enumerate(others))]
+    difference = max(largest_difference(outputs_of(model, x), outputs_of(small, x)) for x in inputs)
     moved = influence(small, gasl.trace(small, example), drawn(entry, 48, entry.size, 3)) if felt else {}
     weakest = min((float(v.min()) for v in moved.values()), default=float("inf"))
-    return Result(model, structure, small, share, total, left(small, model), weakest, difference, (traced, shrunk))
+    seconds = (traced, shrunk)
+    share_left = left(small, model)
+    return Result(model, structure, small, share, total, share_left, weakest, difference, removal.max_rel_diff, seconds)
 
 
 def train_step(model: nn.Module, inputs: object) -> None:

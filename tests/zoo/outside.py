@@ -1,5 +1,7 @@
 """Ops on a width that few rules, or none, can follow: each must come out exact or protected, never refused or wrong."""
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -65,6 +67,8 @@ FEATURES = {
     "mask": (lambda m, y: y.masked_fill(torch.arange(12) % 3 == 0, 0.5), 12),
     "where": (lambda m, y: torch.where(torch.arange(12) % 3 == 0, y, y + 1), 12),
     "constant": (lambda m, y: y * torch.linspace(1, 2, 12, dtype=y.dtype), 12),
+    "by its width": (lambda m, y: y / y.shape[1], 12),
+    "by its root": (lambda m, y: y / math.sqrt(y.shape[1]), 12),
     "written": (lambda m, y: written(y), 12),
     "swapped in place": (lambda m, y: halves_swapped(y), 12),
     "scatter": (lambda m, y: torch.zeros_like(y).scatter(1, torch.arange(11, -1, -1).expand_as(y), y), 12),
@@ -149,6 +153,7 @@ MAPS = {
     "mean map": lambda m, y: y * y.mean(1, keepdim=True),
     "strongest map": lambda m, y: y * y.amax(1, keepdim=True).sigmoid(),
     "space to depth": lambda m, y: functional.pixel_unshuffle(functional.pad(y, (0, 1, 0, 1)), 2),
+    "depth to space": lambda m, y: functional.pixel_shuffle(y, 2),
     "channel shuffle": lambda m, y: functional.channel_shuffle(y, 3),
     "fold": lambda m, y: functional.fold(functional.unfold(y, 3, padding=1), (5, 5), 3, padding=1),
     "shifted parts": lambda m, y: torch.cat([y[:, :4].roll(1, 2), y[:, 4:8].roll(1, 3), y[:, 8:]], 1),
