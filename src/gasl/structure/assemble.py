@@ -118,9 +118,10 @@ class _Builder:
         self._families = [([torch.tensor(unit) for unit in family.units], family) for family in found]
         self._convs = {affine.weight for affine in tracer.affines if affine.conv}
         self._keys = list(self.roots)
-        self._flat = torch.cat([*self.roots.values(), torch.empty(0, dtype=torch.int64)])
-        sizes = torch.tensor([r.numel() for r in self.roots.values()], dtype=torch.int64)
-        self._place = torch.repeat_interleave(torch.arange(len(self._keys)), sizes)
+        sizes = torch.tensor([classes.numel() for classes in self.roots.values()], dtype=torch.int64)
+        flat = torch.cat([*self.roots.values(), torch.empty(0, dtype=torch.int64)])
+        self._sorted, order = flat.sort()  # so that all places of a class lie side by side
+        self._place = torch.repeat_interleave(torch.arange(len(self._keys)), sizes)[order]
 
     def build(self) -> None:
         """Go through what writes units, in execution order."""
@@ -135,9 +136,11 @@ class _Builder:
             name = weight.removesuffix(".weight")
             for f in touched.get(k, ()):
                 units, family = self._families[f]
-                self._emit(self._name(name, family), units)
+                sizes = torch.tensor([unit.numel() for unit in units])
+                unit_of = torch.repeat_interleave(torch.arange(len(units)), sizes)
+                self._emit(self._name(name, family), torch.cat(units), unit_of)
             for classes in (c for c, at in zip(plain, first, strict=True) if at == k):
-                self._emit(name, list(classes.split(1)))
+                self._emit(name, classes, torch.arange(classes.numel()))
             lost = rows[self._gridded[rows] & ~self._in_family[rows]].unique()
             if lost.numel() > 0 and name not in {p.name for p in self.protected}:
                 reason = self._tracer.classes.first_reason(lost) or "split"
@@ -176,22 +179,20 @@ class _Builder:
             touched.setdefault(int(first[classes].min()), []).append(f)
         return touched
 
-    def _emit(self, name: str, units: list[Tensor]) -> None:
-        classes = torch.cat(units)
+    def _emit(self, name: str, classes: Tensor, unit_of: Tensor) -> None:
+        size = int(unit_of[-1]) + 1
         reason = self._tracer.classes.first_reason(classes)
-        if reason is None and self._relations.claims and len(units) > 1:
+        if reason is None and self._relations.claims and size > 1:
             removed = torch.zeros(len(self._tracer.classes), dtype=torch.bool)
-            removed[units[0]] = True
+            removed[classes[unit_of == 0]] = True
             r = self._relations
             if followed(r.claims, r.counts, r.held, removed)[1]:
                 reason = "the forward computes a size that would not follow"
         if reason is not None:
             if not any(p.name == name for p in self.protected):
-                self.protected.append(Protected(name, len(units), reason))
+                self.protected.append(Protected(name, size, reason))
             return
-        unit_of = torch.repeat_interleave(torch.arange(len(units)), torch.tensor([u.numel() for u in units]))
-        members = self._members(classes, unit_of)
-        self.axes.append(Axis(name, len(units), "width", members, classes, unit_of, self._tensors))
+        self.axes.append(Axis(name, size, "width", self._members(classes, unit_of), classes, unit_of, self._tensors))
 
     def _name(self, base: str, family: Family) -> str:
         """The attribute that counts the units, where there is one; else the module, with a number if it has several."""
@@ -208,7 +209,10 @@ class _Builder:
         unit = torch.full((len(self._tracer.classes),), -1)
         unit[classes] = unit_of
         members = []
-        for place in self._place[unit[self._flat] >= 0].unique_consecutive().tolist():
+        first, after = (torch.searchsorted(self._sorted, classes, right=right) for right in (False, True))
+        counts = after - first
+        step = torch.arange(int(counts.sum())) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        for place in self._place[torch.repeat_interleave(first, counts) + step].unique().tolist():
             name, dim = self._keys[place]
             role = self._tracer.roles.get((name, dim), "elementwise")
             members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs))
