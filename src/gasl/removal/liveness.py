@@ -157,6 +157,7 @@ class _Facts:
     def needed(self, fixed: Tensor, folded: Tensor) -> Tensor:
         """Which classes somebody needs, if those that are folded need nothing themselves."""
         needed = fixed.clone()
+        needed[0] = False
         for classes, _ in self.structure.relations.sinks:
             needed[classes] = True
         while True:

@@ -1,6 +1,6 @@
 """What rules note beside labels and affine calls: grids, size claims, flows and readings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -32,12 +32,17 @@ class Notes:
         self.holds: dict[str, str] = {}
         self._classes = classes
 
-    def settle(self, floats: Iterable[Leaf]) -> None:
+    def settle(self, floats: Iterable[Leaf], standard: Mapping[str, Tensor]) -> None:
         """What also scales something, and an attribute with another use, keeps its size.
 
         Args:
             floats: The numbers that went on as floats.
+            standard: By path of an attribute the atoms that it counts in every network of its kind (``out_features``).
         """
+        claimed = (leaf for claim in self.claims for leaf in leaves_of(claim.number))
+        for leaf in (*claimed, *floats, *(Attribute(path) for path in self.counts)):
+            if isinstance(leaf, Attribute) and (atoms := standard.get(leaf.path)) is not None:
+                self._classes.tie(self.counted(leaf.path, atoms.numel()), atoms)
         for leaf in floats:
             if isinstance(leaf, Extent):
                 self.fix(leaf.labels, leaf.dim, "its size is also used as a number that is no size")

@@ -95,6 +95,16 @@ class Sizes(TorchFunctionMode):
         traced = [n for n in found if isinstance(n, Number)]
         return next(iter(traced or found), None)
 
+    def narrowed(self) -> tuple[int, int] | None:
+        """Start and length as they were given to ``narrow``, if that is what runs."""
+        if self._call is None or self._call.name != "narrow":
+            return None
+        start, length = (
+            *self._call.args[2:],
+            *(self._call.kwargs[k] for k in ("start", "length") if k in self._call.kwargs),
+        )
+        return start, length
+
     def attribute(self, size: int, name: str) -> int | None:
         """Like :meth:`given`, for one integer argument: an attribute of that name first."""
         call = () if self._call is None else self._call.all

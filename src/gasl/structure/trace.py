@@ -92,6 +92,12 @@ def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
     kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
     bare = {path: m for path, m in model.named_modules() if isinstance(m, kinds) and m.weight is None}
     hooks = [module.register_forward_pre_hook(partial(note, path)) for path, module in bare.items()]
+    for path, module in model.named_modules():
+        if isinstance(module, kinds):  # they are repeated for every example, so the norm itself is not given them
+            for name in ("weight", "bias"):
+                tracer.set_role(f"{path}.{name}".lstrip("."), 0, "norm")
+            for name in ("running_mean", "running_var"):
+                tracer.set_role(f"{path}.{name}".lstrip("."), 0, "statistic")
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     fused = torch._C._get_mkldnn_enabled()
     try:

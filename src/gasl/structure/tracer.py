@@ -21,6 +21,7 @@ from gasl.structure.notes import Notes
 from gasl.structure.rms import RmsChains
 from gasl.structure.rules import Call, apply_rule
 from gasl.structure.sizes import Sizes
+from gasl.structure.standard import standard_atoms
 from gasl.structure.views import WeightView
 
 __all__ = ["Tracer"]
@@ -48,6 +49,7 @@ class Tracer(TorchDispatchMode):
         self.roles: dict[tuple[str, int], Role] = {}
         self._names = {id(tensor): name for name, tensor in leaves.items()}
         self._leaves = leaves
+        self._modules = modules
         self._gathers = gathers
         self._labels: dict[int, Tensor] = {}
         self._views: dict[int, WeightView] = {}
@@ -83,7 +85,7 @@ class Tracer(TorchDispatchMode):
         if self._choices.reason is not None:
             for atoms in self.dims.values():
                 self.classes.protect(atoms, self._choices.reason)
-        self.notes.settle(self.sizes.floats)
+        self.notes.settle(self.sizes.floats, standard_atoms(self._modules, self.dims))
         for affine, key, gamma in self._gates:
             if self._reads[key] == 1:
                 affine.gammas.append(gamma)

@@ -43,11 +43,11 @@ class WeightView:
     def labels(self) -> Tensor | None:
         """Element labels, if only one dimension tells units apart."""
         wide = [d for d, atoms in enumerate(self.atoms) if atoms is not None]
-        if len(wide) != 1 or any(size > 1 for d, size in enumerate(self.shape) if d != wide[0]):
+        if len(wide) != 1:
             return None
         atoms = self.atoms[wide[0]]
         assert atoms is not None
-        return atoms.reshape([-1 if d == wide[0] else 1 for d in range(len(self.shape))])
+        return atoms.reshape([-1 if d == wide[0] else 1 for d in range(len(self.shape))]).expand(self.shape)
 
     def permuted(self, order: Sequence[int], step: Step) -> "WeightView":
         """The view whose dimension i is this one's ``order[i]``."""

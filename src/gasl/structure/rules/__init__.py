@@ -15,7 +15,18 @@ from gasl.structure.rules.contracting import attention, batched_product, linear
 from gasl.structure.rules.cutting import index, part, select
 from gasl.structure.rules.layers import convolution, embedding
 from gasl.structure.rules.making import make
-from gasl.structure.rules.moving import expand, join, like, move, repeat, roll, same, shuffle_pixels
+from gasl.structure.rules.moving import (
+    expand,
+    gate,
+    join,
+    like,
+    move,
+    repeat,
+    roll,
+    same,
+    shuffle_channels,
+    shuffle_pixels,
+)
 from gasl.structure.rules.norms import batch_norm, group_norm, layer_norm
 
 if TYPE_CHECKING:
@@ -32,6 +43,8 @@ _FAMILIES: tuple[tuple[Rule, str], ...] = (
     (repeat, "repeat"),
     (roll, "roll"),
     (shuffle_pixels, "pixel_shuffle"),
+    (shuffle_channels, "channel_shuffle native_channel_shuffle"),
+    (gate, "glu"),
     (move, "pixel_unshuffle"),
     (part, "slice select split split_with_sizes unsafe_split unsafe_split_with_sizes unbind"),
     (select, "index_select"),

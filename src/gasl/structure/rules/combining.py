@@ -160,6 +160,7 @@ def _reduce_inside(tracer: "Tracer", call: Call, labels: Tensor, beside: int, re
     for d in reduced & set(varying_dims(labels)):
         if call.func.overloadpacket is not aten.sum:
             tracer.notes.fix(labels, d, f"{call.name} runs over the width")
+    tracer.notes.scale(labels, call.tensors[0])  # a constant inside the sum counts
     each = one_each(tracer, labels, beside)
     for d in reduced:
         each = each.narrow(d, 0, 1)

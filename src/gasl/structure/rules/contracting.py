@@ -136,6 +136,9 @@ def _contracted(
             else:
                 tracer.classes.protect(labels, f"{call.name} without heads")
         return None
+    for labels, tensor in ((left, a), (right, b)):
+        if tensor is not None:
+            tracer.notes.scale(labels, tensor)  # a constant on both sides counts in every product
     virtual = tracer.classes.fresh(patterns.shape[0])
     tracer.notes.grid(patterns, headers={0: virtual})
     tracer.notes.flow(patterns, virtual[:, None], additive=False)

@@ -57,6 +57,11 @@ def _sliced(tracer: "Tracer", call: Call, labels: Tensor, dim: int) -> None:
         else:
             tracer.notes.grid(split, fixed={dim + 1: why})
         return
+    if (narrowed := tracer.sizes.narrowed()) is not None:
+        for first, last, told in ((0, start, narrowed[0]), (start, stop, narrowed[1])):
+            if last > first:
+                tracer.notes.size(labels.narrow(dim, first, last - first), dim, told, call.name)
+        return
     for first, last in ((0, start), (0, stop)):
         if 0 < last < size:
             before = labels.narrow(dim, first, last - first)
@@ -118,7 +123,14 @@ def _cut_weight(tracer: "Tracer", call: Call, view: WeightView, dim: int) -> Non
                 start = stop
             tracer.notes.cuts(atoms, 0, sizes[0], call.name)
             return
-    if atoms is not None:
+    if packet is aten.slice and call.argument("step") == 1:
+        start, stop = (
+            _bound(call.argument(k), source.shape[dim], n) for k, n in (("start", 0), ("end", source.shape[dim]))
+        )
+        tracer.set_weight(call.results[0], view.cut(dim, start, stop, call.again))
+        if atoms is not None:
+            tracer.classes.protect(atoms, f"{call.name} cuts a weight")
+    elif atoms is not None:
         tracer.protect(source, f"{call.name} cuts a weight")
     elif packet is aten.select and source.shape[dim] == 1:
         moved = view.reshaped(call.results[0].shape, call.again, tracer.notes, tracer.classes)

@@ -12,7 +12,7 @@ from gasl.structure.rules.making import label_new
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["expand", "join", "like", "move", "repeat", "roll", "same", "shuffle_pixels"]
+__all__ = ["expand", "gate", "join", "like", "move", "repeat", "roll", "same", "shuffle_channels", "shuffle_pixels"]
 
 aten = torch.ops.aten
 _SIZED = (aten.view, aten._unsafe_view, aten.reshape)
@@ -122,6 +122,31 @@ def expand(tracer: "Tracer", call: Call) -> None:
     tracer.set_labels(result, moved)
     for d in varying_dims(moved):
         tracer.notes.size(moved, d, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
+
+
+def shuffle_channels(tracer: "Tracer", call: Call) -> None:
+    """``(g n, H, W)`` to ``(n g, H, W)``: the same place of every group goes, for the number of groups stays."""
+    labels = tracer.labels(call.tensors[0])
+    if labels is None:
+        return
+    groups = int(call.args[1])
+    if 1 in varying_dims(labels):
+        tracer.notes.cuts(labels, 1, labels.shape[1] // groups, call.name)
+    tracer.set_labels(call.results[0], call.again(labels.contiguous()))
+
+
+def gate(tracer: "Tracer", call: Call) -> None:
+    """``glu``: the first half of a width times the sigmoid of the second."""
+    source, result = call.tensors[0], call.results[0]
+    labels = tracer.labels(source)
+    if labels is None:
+        return
+    dim = int(call.argument("dim")) % source.ndim
+    first, second = labels.chunk(2, dim)
+    if dim in varying_dims(labels):
+        tracer.notes.cuts(labels, dim, result.shape[dim], call.name)
+        tracer.classes.tie(first, second)
+    tracer.set_labels(result, first)
 
 
 def shuffle_pixels(tracer: "Tracer", call: Call) -> None:
