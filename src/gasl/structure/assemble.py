@@ -215,6 +215,8 @@ class _Builder:
         for place in self._place[torch.repeat_interleave(first, counts) + step].unique().tolist():
             name, dim = self._keys[place]
             role = self._tracer.roles.get((name, dim), "elementwise")
+            if not isinstance(self._tensors[name], nn.Parameter):
+                role = "statistic"
             members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs))
         order: tuple[Role, ...] = ("producer", "bias", "norm", "statistic", "elementwise", "consumer")
         return tuple(sorted(members, key=lambda m: order.index(m.role)))
