@@ -11,7 +11,7 @@ import gasl
 from gasl.structure.running import call
 from gasl.structure.trace import trace
 
-__all__ = ["damaged", "halved", "randomised", "same_outputs"]
+__all__ = ["damaged", "halved", "randomised", "removable", "same_outputs"]
 
 
 @torch.no_grad()
@@ -68,6 +68,26 @@ def halved(model: nn.Module, inputs, axes=None, seed=0):
     got = {name: widths for name, widths in removal.widths.items() if name in wanted}
     assert got == wanted, f"removed {got}, killed {wanted}"
     return small, removal
+
+
+def removable(make, inputs, damages=range(3)):
+    """Sizes of all axes of units, after half of each, all together and one by one, went from fresh networks.
+
+    Args:
+        make: Gives a new network.
+        inputs: From a batch size to its inputs.
+        damages: Seeds for :func:`damaged`.
+
+    Returns:
+        Size by name.
+    """
+    sizes = {a.name: a.size for a in trace(make(), inputs(2)).axes if a.kind == "width"}
+    halved(make(), inputs)
+    for name in sizes if len(sizes) > 1 else ():
+        if sizes[name] > 1:
+            halved(make(), inputs, axes=[name], seed=1)
+    damaged(make(), inputs, damages)
+    return sizes
 
 
 def damaged(model: nn.Module, inputs, seeds=range(8)):

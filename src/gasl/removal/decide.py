@@ -25,6 +25,7 @@ Attempt = Callable[[Plan], AbstractContextManager[nn.Module]]  # shows the small
 
 EXACT, SINGLE = 1e-10, 1e-5  # float64; any narrower type, and beyond it a float64 copy decides
 OBVIOUS = 1e-3  # no rounding
+_ROUNDINGS = 64  # of the inputs' last bits: every layer adds its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,19 +135,25 @@ def _checked(wish: _Wish, structure: Structure, live: Liveness, reference: Refer
         p.dtype is torch.float64 for p in wish.model.parameters() if p.is_floating_point()
     )
     bound = EXACT if exact else SINGLE
-    same, same_train = difference <= bound, train is None or train <= bound
+    same, same_train = difference <= bound, _trains_alike(reference, wish.model, train, bound)
     if not exact and not (same and same_train):
         doubles = _in_double(wish, structure, live)
         if not same:
             difference, same = doubles[0], doubles[0] <= EXACT
         if not same_train:
-            train, same_train = doubles[1], doubles[1] is None or doubles[1] <= EXACT
+            train, same_train = doubles[1], doubles[2]
     return Decision(structure, live, steps, difference, train, same, same_train)
 
 
-def _in_double(wish: _Wish, structure: Structure, live: Liveness) -> tuple[float, float | None]:
+def _trains_alike(reference: Reference, model: nn.Module, difference: float | None, bound: float) -> bool:
+    if difference is None or difference <= bound:
+        return True
+    return difference <= min(_ROUNDINGS * reference.training_rounding(model), OBVIOUS)
+
+
+def _in_double(wish: _Wish, structure: Structure, live: Liveness) -> tuple[float, float | None, bool]:
     """The same removal on a float64 copy, where rounding cannot hide or feign a difference."""
-    never = float("inf"), float("inf")
+    never = float("inf"), float("inf"), False
     try:
         double = duplicate(wish.model).double()
         inputs = copied(wish.example_inputs, double)
@@ -158,7 +165,8 @@ def _in_double(wish: _Wish, structure: Structure, live: Liveness) -> tuple[float
     ):
         return never
     reference, small = Reference(double, inputs), apply_plan(double, plan(exact, live))
-    return reference.difference(small), reference.training_difference(small)
+    train = reference.training_difference(small)
+    return reference.difference(small), train, _trains_alike(reference, double, train, EXACT)
 
 
 def _explain(wish: _Wish, decision: Decision, reference: Reference, attempt: Attempt) -> RemovalError:

@@ -125,9 +125,9 @@ class _Builder:
 
     def build(self) -> None:
         """Go through what writes units, in execution order."""
-        tables = [(name, self.roots[name, 1]) for name, dim in self._relations.tables if (name, dim) == (name, 1)]
+        tables = [(name, self.roots[name, dim]) for name, dim in self._relations.tables]
         writers = [(affine.weight, affine.rows) for affine in self._tracer.affines]
-        writers += [(name, rows) for name, rows in tables if self._tracer.roles.get((name, 1)) == "producer"]
+        writers += tables  # what no layer writes: an embedding, a table of positions
         plain, first = self._plain([rows for _, rows in writers])
         touched = self._touched([rows for _, rows in writers])
         for k, (weight, rows) in enumerate(writers):
@@ -215,9 +215,8 @@ class _Builder:
         for place in self._place[torch.repeat_interleave(first, counts) + step].unique().tolist():
             name, dim = self._keys[place]
             role = self._tracer.roles.get((name, dim), "elementwise")
-            if not isinstance(self._tensors[name], nn.Parameter):
-                role = "statistic"
-            members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs))
+            trains = isinstance(self._tensors[name], nn.Parameter)
+            members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs, trains))
         order: tuple[Role, ...] = ("producer", "bias", "norm", "statistic", "elementwise", "consumer")
         return tuple(sorted(members, key=lambda m: order.index(m.role)))
 

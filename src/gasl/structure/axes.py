@@ -26,6 +26,7 @@ class Member:
         units: For each index of that dimension the unit that owns it, or -1. Shape ``(size of dim,)``.
         role: What the tensor does to the unit. A ``consumer`` reads it, a ``statistic`` is a buffer.
         conv: Whether the tensor is the weight of a convolution.
+        trains: Whether it is a parameter, not a buffer.
     """
 
     tensor: str
@@ -33,6 +34,7 @@ class Member:
     units: Tensor
     role: Role
     conv: bool = False
+    trains: bool = True
 
 
 @dataclass(frozen=True, eq=False)

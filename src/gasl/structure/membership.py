@@ -27,7 +27,7 @@ def group_members(axis: Axis, scope: str, linear: Orientation) -> tuple[Member, 
     Returns:
         The members; empty where the axis has no group of that kind (single input features with ``out``).
     """
-    members = tuple(m for m in axis.members if m.role != "statistic")
+    members = tuple(m for m in axis.members if m.role != "statistic" and m.trains)
     producers = tuple(m for m in members if m.role == "producer")
     consumers = tuple(m for m in members if m.role == "consumer")
     if axis.kind == "features":

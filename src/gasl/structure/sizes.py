@@ -1,6 +1,7 @@
 """Sizes as the user's code passes them: the Python call that is running, and the numbers in its arguments."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -56,6 +57,12 @@ class Sizes(TorchFunctionMode):
             self._call = outer
         if isinstance(out, torch.Size) and isinstance(args[0], Tensor):
             return self._traced(args[0], out)
+        if name == "scaled_dot_product_attention" and (kwargs or {}).get("scale") is None and len(args) < 7:
+            self.floated(leaf for n in self._traced(args[0], args[0].shape)[-1:] for leaf in leaves_of(n))
+        if func is torch.Tensor.numel:
+            return prod(self._traced(args[0], args[0].shape))
+        if name == "__len__":  # Python makes a plain integer of it
+            self.floated(leaf for n in self._traced(args[0], args[0].shape)[:1] for leaf in leaves_of(n))
         if func is torch.Tensor.size and type(out) is int:
             return self._traced(args[0], args[0].shape)[args[1] if len(args) > 1 else (kwargs or {})["dim"]]
         return out

@@ -61,7 +61,8 @@ def columns(tracer: "Tracer", call: Call, source: Tensor, dim: int) -> Tensor:
 
 def _in_order(view: WeightView) -> bool:
     """Whether a view only gives a kernel more dimensions."""
-    return view.whole or all(own in ((), (d,)) for d, own in enumerate(view.dims))
+    repeated = any(atoms is None and n > 1 for atoms, n in zip(view.atoms, view.shape, strict=True))
+    return not repeated and all(own in ((), (d,)) for d, own in enumerate(view.dims))
 
 
 def _transposed(mask: Tensor) -> Tensor:
