@@ -11,9 +11,9 @@ __all__ = ["entries"]
 
 # Names of timm with the resolution that each is built for, or 0 where it takes any.
 TIMM = {
-    "test_byobnet": 0, "test_coatnet": 64, "test_convnext": 0, "test_convnext2": 0, "test_convnext3": 0,
+    "test_byobnet": 0, "test_convnext": 0, "test_convnext2": 0, "test_convnext3": 0,
     "test_efficientnet": 0, "test_efficientnet_evos": 0, "test_efficientnet_gn": 0, "test_efficientnet_ln": 0,
-    "test_mambaout": 0, "test_maxvit": 64, "test_nfnet": 0, "test_resnet": 0, "test_vit": 64, "test_vit2": 64,
+    "test_mambaout": 0, "test_nfnet": 0, "test_resnet": 0, "test_vit": 64, "test_vit2": 64,
     "test_vit3": 64, "test_vit4": 64, "test_vit_relpos": 64, "dla46x_c": 0, "efficientnet_lite0": 0, "lcnet_050": 0,
     "mobilenetv3_small_050": 0, "mobilenetv4_conv_small_035": 0, "mnasnet_small": 0, "tinynet_e": 0,
     "ghostnet_050": 0, "regnetx_002": 0, "regnety_002": 0, "regnetz_005": 0, "resnet18": 0, "resnet26t": 0,
@@ -24,12 +24,13 @@ TIMM = {
     "starnet_s1": 0, "fastvit_t8": 0, "poolformer_s12": 0, "caformer_s18": 0, "convmixer_768_32": 0,
     "mixer_s32_224": 64, "gmlp_ti16_224": 64, "resmlp_12_224": 64, "deit_tiny_patch16_224": 64, "cait_xxs24_224": 64,
     "xcit_nano_12_p16_224": 64, "eva02_tiny_patch14_224": 56, "swin_tiny_patch4_window7_224": 56,
-    "visformer_tiny": 64, "levit_128s": 64, "convit_tiny": 64, "pit_ti_224": 64, "crossvit_tiny_240": 0,
+    "visformer_tiny": 64, "convit_tiny": 64, "pit_ti_224": 64, "crossvit_tiny_240": 0,
     "coat_tiny": 64, "tnt_s_patch16_224": 64, "twins_pcpvt_small": 64, "efficientformer_l1": 224,
-    "efficientvit_b0": 0, "maxvit_pico_rw_256": 64, "nest_tiny": 64, "pvt_v2_b0": 0, "sequencer2d_s": 64,
+    "efficientvit_b0": 0, "nest_tiny": 64, "pvt_v2_b0": 0, "sequencer2d_s": 64,
     "volo_d1_224": 64, "focalnet_tiny_srf": 0, "davit_tiny": 0, "gcvit_xxtiny": 64, "mvitv2_tiny": 64,
-    "inception_v3": 0, "inception_v4": 0, "nf_resnet26": 0, "botnet26t_256": 64, "lambda_resnet26t": 64,
-    "hiera_tiny_224": 64, "vitamin_small_224": 64,
+    "inception_v3": 0, "nf_resnet26": 0, "botnet26t_256": 64,
+    "vitamin_small_224": 64, "test_coatnet": 64, "test_maxvit": 64, "maxvit_pico_rw_256": 64, "hiera_tiny_224": 64,
+    "levit_128s": 64,
 }  # fmt: skip
 
 

@@ -69,6 +69,9 @@ FEATURES = {
     "constant": (lambda m, y: y * torch.linspace(1, 2, 12, dtype=y.dtype), 12),
     "by its width": (lambda m, y: y / y.shape[1], 12),
     "by its root": (lambda m, y: y / math.sqrt(y.shape[1]), 12),
+    "by its count": (lambda m, y: y * y.numel() / len(y), 12),
+    "by another's width": (lambda m, y: y * len(m.first.weight), 12),
+    "by an attribute": (lambda m, y: y * m.first.out_features, 12),
     "written": (lambda m, y: written(y), 12),
     "swapped in place": (lambda m, y: halves_swapped(y), 12),
     "scatter": (lambda m, y: torch.zeros_like(y).scatter(1, torch.arange(11, -1, -1).expand_as(y), y), 12),
@@ -152,6 +155,9 @@ MAPS = {
     "attention of space": lambda m, y: y.flatten(2) @ (y.flatten(2).transpose(1, 2) @ y.flatten(2)).softmax(2),
     "mean map": lambda m, y: y * y.mean(1, keepdim=True),
     "strongest map": lambda m, y: y * y.amax(1, keepdim=True).sigmoid(),
+    "channel conv": lambda m, y: y * functional.conv1d(y.mean(3).transpose(1, 2), m.kernel.expand(5, 5, 3), padding=1)
+    .sigmoid()
+    .transpose(1, 2)[..., None],
     "space to depth": lambda m, y: functional.pixel_unshuffle(functional.pad(y, (0, 1, 0, 1)), 2),
     "depth to space": lambda m, y: functional.pixel_shuffle(y, 2),
     "channel shuffle": lambda m, y: functional.channel_shuffle(y, 3),
