@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.structure.running import ExampleInputs, call, copied, eager, output_tensors, undisturbed
 
@@ -79,7 +79,8 @@ class Reference:
             self._cases = [(given, call(model, copied(given, model)))]
             noisy: ExampleInputs = tree_map(noise, given)
             try:
-                self._cases.append((noisy, call(model, copied(noisy, model))))
+                if any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in tree_leaves(given)):
+                    self._cases.append((noisy, call(model, copied(noisy, model))))
             except Exception:  # the model's own rules for its inputs
                 noisy = given
         self._training_inputs = noisy
