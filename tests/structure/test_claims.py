@@ -1,5 +1,6 @@
 """Sizes that a forward computes: what they come to when classes go, and which attributes follow."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -8,7 +9,7 @@ from gasl.structure.claims import Claim, followed, resolved
 from gasl.structure.numbers import Attribute, Extent, Number
 from gasl.structure.trace import trace
 from removal.halving import halved, removable
-from structure.nets import Fn, axes_of
+from structure.nets import Fn
 
 HEADS, INNER, WIDTH = Attribute("heads"), Attribute("inner"), Attribute("width")
 GRID = torch.arange(1, 7).reshape(2, 3)
@@ -54,17 +55,25 @@ def test_an_attribute_that_counts_has_as_many_as_are_left():
 def test_an_attribute_that_a_size_is_computed_from_gets_the_value_that_fits():
     inner = Claim(Number(6, INNER) // Number(2, HEADS), GRID, 1)
     changed, broken = followed([inner], {"heads": torch.tensor([1, 4])}, (), gone(2, 5))
-    assert (changed, broken) == ({"inner": 5}, [])  # the largest that fits: 5 // 2 = 2
+    assert changed["inner"] // 2 == 2
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    "turn", [1, pytest.param(-1, marks=pytest.mark.xfail(strict=True, reason="the first claim decides alone"))]
+)
+def test_a_value_that_suits_all_sizes_is_found_in_any_order(turn):
+    inner = Claim(Number(6, INNER) // Number(2, HEADS), GRID, 1)
     flat = Claim(Number(6, INNER) + 0, GRID.reshape(1, 6), 1)
-    changed, broken = followed([inner, flat], {"heads": torch.tensor([1, 4])}, (), gone(2, 5))
-    assert (changed["inner"], broken) == (5, [flat]) or (changed["inner"], broken) == (4, [])
+    changed, broken = followed([flat, inner][::turn], {"heads": torch.tensor([1, 4])}, (), gone(2, 5))
+    assert (changed, broken) == ({"inner": 4}, [])
 
 
 def test_what_is_held_keeps_its_value_and_breaks_the_claim():
     claim = Claim(Number(6, INNER) // 2, GRID, 1)
     changed, broken = followed([claim], {}, {"inner"}, gone(1, 4))
     assert (changed, broken) == ({}, [claim])
-    assert followed([claim], {}, (), gone(1, 4)) == ({"inner": 5}, [])
+    assert followed([claim], {}, (), gone(1, 4))[1] == []
 
 
 def test_two_sizes_that_want_different_values_break():
@@ -95,12 +104,20 @@ def points(batch):
     return torch.randn(batch, 5)
 
 
+def _two_attributes():
+    return split(lambda m, y: y.view(-1, m.parts, m.width // m.parts), parts=3, width=12)
+
+
 def test_sizes_computed_from_two_attributes():
-    make = split(lambda m, y: y.view(-1, m.parts, m.width // m.parts), parts=3, width=12)
-    small, removal = halved(make(), points)
-    assert removal.plan.attributes["parts"] in (1, 2, 3)
-    assert small.width // small.parts == small.b.in_features
-    assert list(removable(make, points).values()) == list(axes_of(make(), points(2)).values())
+    assert removable(_two_attributes(), points) == {"parts": 3, "a": 4}
+    small, removal = halved(_two_attributes()(), points)
+    assert removal.plan.attributes["parts"] == small.parts == 2
+    assert small.width // small.parts == small.b.in_features == 2
+
+
+@pytest.mark.xfail(strict=True, reason="of several values that fit the largest is taken: 5 // 2 = 2")
+def test_a_quotient_that_was_exact_stays_so():
+    assert halved(_two_attributes()(), points)[1].plan.attributes == {"parts": 2, "width": 4}
 
 
 def test_sizes_computed_from_a_tensor():
@@ -109,8 +126,7 @@ def test_sizes_computed_from_a_tensor():
         lambda m, y: y.view(y.size(0), -1, y.size(1) // m.parts),
         lambda m, y: y.view(len(y), m.parts, -1),
     ):
-        axes = removable(split(view, parts=3), points)
-        assert set(axes.values()) <= {3, 4}
+        assert sorted(removable(split(view, parts=3), points).values()) == [3, 4]
 
 
 def test_the_plan_holds_the_new_values():
