@@ -90,6 +90,15 @@ def test_a_bias_that_all_heads_share_changes_nothing():
     assert removable(lambda: Attention(hidden), tokens) == axes
 
 
+@pytest.mark.xfail(strict=True, reason="what is broadcast from the input protects the units")
+def test_a_mask_that_is_given_with_the_input_is_shared_by_all_heads():
+    def inputs(batch):
+        return tokens(batch), torch.randn(batch, 5, 5)
+
+    given = biased(lambda m, mask: mask[:, None])
+    assert removable(lambda: Attention(given), inputs) == {"enter": 9, "q": 3, "dim": 4, "o": 6}
+
+
 def test_a_bias_parameter_of_each_head_goes_with_the_head():
     def make():
         return Attention(biased(lambda m: m.bias), bias=nn.Parameter(torch.randn(1, 3, 5, 5)))

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from gasl.removal import shrink
+from gasl.structure.membership import group_members
 from gasl.structure.trace import trace
 from removal.halving import halved, randomised, removable, same_outputs
 from structure.nets import Fn, axes_of, groups_of, reasons_of
@@ -48,6 +49,7 @@ def test_a_table_that_is_a_parameter(look_up):
 POSITIONS = {
     "embedding": (lambda m, x: m.positions(torch.arange(x.shape[1])), lambda: nn.Embedding(5, 6)),
     "parameter": (lambda m, x: m.positions, lambda: nn.Parameter(torch.randn(1, 5, 6))),
+    "buffer": (lambda m, x: m.positions, lambda: torch.randn(5, 6)),
     "rows of a parameter": (lambda m, x: m.positions[torch.arange(5)], lambda: nn.Parameter(torch.randn(9, 6))),
 }
 
@@ -66,22 +68,13 @@ def test_positions_are_added_to_units_and_go_with_them(name):
     assert any(member.startswith("positions") for member in groups_of(make(), words(2))["a"])
 
 
-def test_positions_in_a_buffer_are_cut_with_the_units_but_are_no_weight_of_theirs():
+def test_positions_in_a_buffer_belong_to_no_group():
     model = Fn(
         lambda m, x: m.b(m.a(x) + m.positions), a=nn.Embedding(7, 6), positions=torch.randn(5, 6), b=nn.Linear(6, 2)
     )
-    model = randomised(model)
     axis = trace(model, words(2)).axis("a")
-    assert {m.tensor: m.role for m in axis.members}["positions"] == "statistic"
-    before = model.positions.clone()
-    axis.zero_([1])
-    assert torch.equal(model.positions, before)  # it still emits its positions, and stays
-    with torch.no_grad():
-        model.b.weight[:, [2, 4]] = 0
-    small, removal = shrink(model, words(2))
-    assert removal.widths["a"] == (6, 4)
-    assert torch.equal(small.positions, before[:, [0, 1, 3, 5]])
-    same_outputs(small, model, words(3))
+    assert "positions" in {m.tensor for m in axis.members}
+    assert "positions" not in {m.tensor for m in group_members(axis, "coupled", "in")}
 
 
 def test_a_column_that_varies_from_row_to_row_is_no_constant():
