@@ -46,13 +46,7 @@ SCALES = {
 }
 
 
-INPUTS = pytest.mark.xfail(strict=True, reason="what is broadcast from the input protects the units")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["mean", pytest.param("map", marks=INPUTS), "left", pytest.param("quotient", marks=INPUTS), "weights of tokens"],
-)
+@pytest.mark.parametrize("name", SCALES)
 def test_a_constant_that_the_input_scales_stays_unless_it_is_zero(name):
     model = times(SCALES[name])
     assert widths(dead(model, model.a, [1, 4], 0.7), image) == {"a": 6}

@@ -90,7 +90,6 @@ def test_a_bias_that_all_heads_share_changes_nothing():
     assert removable(lambda: Attention(hidden), tokens) == axes
 
 
-@pytest.mark.xfail(strict=True, reason="what is broadcast from the input protects the units")
 def test_a_mask_that_is_given_with_the_input_is_shared_by_all_heads():
     def inputs(batch):
         return tokens(batch), torch.randn(batch, 5, 5)

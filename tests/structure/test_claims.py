@@ -59,9 +59,7 @@ def test_an_attribute_that_a_size_is_computed_from_gets_the_value_that_fits():
     assert broken == []
 
 
-@pytest.mark.parametrize(
-    "turn", [1, pytest.param(-1, marks=pytest.mark.xfail(strict=True, reason="the first claim decides alone"))]
-)
+@pytest.mark.parametrize("turn", [1, -1])
 def test_a_value_that_suits_all_sizes_is_found_in_any_order(turn):
     inner = Claim(Number(6, INNER) // Number(2, HEADS), GRID, 1)
     flat = Claim(Number(6, INNER) + 0, GRID.reshape(1, 6), 1)
@@ -115,7 +113,6 @@ def test_sizes_computed_from_two_attributes():
     assert small.width // small.parts == small.b.in_features == 2
 
 
-@pytest.mark.xfail(strict=True, reason="of several values that fit the largest is taken: 5 // 2 = 2")
 def test_a_quotient_that_was_exact_stays_so():
     assert halved(_two_attributes()(), points)[1].plan.attributes == {"parts": 2, "width": 4}
 

@@ -82,7 +82,7 @@ def followed(
     values |= {leaf: value for leaf, value in old.items() if leaf.path in held and leaf not in values}
     while single := next((claim for claim in claims if len(claim.unknown(values)) == 1), None):
         (leaf,) = single.unknown(values)
-        fits = (v for v in range(old[leaf], 0, -1) if single.holds({**values, leaf: v}, removed))
+        fits = (v for v in range(1, old[leaf] + 1) if single.holds({**values, leaf: v}, removed))
         values[leaf] = next(fits, old[leaf])
     changed = {
         leaf.path: value

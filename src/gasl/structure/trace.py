@@ -1,8 +1,10 @@
 """``gasl.trace``: one forward pass in, the removable structure out."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,11 +102,17 @@ def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
                 tracer.set_role(f"{path}.{name}".lstrip("."), 0, "statistic")
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     fused = torch._C._get_mkldnn_enabled()
+    einops: Any = sys.modules.get("einops.einops")  # it keeps sizes by their value, whatever they stand for
+    kept = getattr(einops, "_reconstruct_from_shape", None)
     try:
+        if kept is not None and hasattr(kept, "__wrapped__"):
+            einops._reconstruct_from_shape = kept.__wrapped__
         if recurrent:  # else a whole layer is one op of oneDNN
             torch._C._set_mkldnn_enabled(False)
         yield
     finally:
         torch._C._set_mkldnn_enabled(fused)
+        if kept is not None:
+            einops._reconstruct_from_shape = kept
         for hook in hooks:
             hook.remove()

@@ -28,7 +28,8 @@ def unknown(tracer: "Tracer", call: Call) -> None:
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Elements that are combined live and die together; what acts on whole slabs of units goes with them."""
     result = call.results[0]
-    merged = _merged(tracer, call.tensors, result)
+    labels = _labelled(tracer, call.tensors, result)
+    merged = _merged(tracer, call.tensors, labels, result)
     if merged is None:
         for tensor in call.tensors:
             if tracer.weight(tensor) is not None:
@@ -36,21 +37,37 @@ def pointwise(tracer: "Tracer", call: Call) -> None:
         return
     for position, tensor in enumerate(call.tensors):
         keeps_zero = call.func.overloadpacket in _PRODUCTS or (call.func.overloadpacket in _QUOTIENTS and position > 0)
-        if not _meet(tracer, call, tensor, merged, keeps_zero) or not keeps_zero:
+        if not _meet(tracer, call, tensor, labels[id(tensor)], merged, keeps_zero) or not keeps_zero:
             continue
         for other in call.tensors:
-            if other is not tensor and (labels := tracer.labels(other)) is not None:
-                tracer.notes.scale(labels, other)
+            if other is not tensor and (own := labels[id(other)]) is not None:
+                tracer.notes.scale(own, other)
     tracer.set_labels(result, merged)
 
 
-def _merged(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> Tensor | None:
+def _labelled(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> dict[int, Tensor | None]:
+    """The labels of each operand. The model's input has none where it is the same for all units, as a mask is."""
+    labels = {id(tensor): tracer.labels(tensor) for tensor in operands}
+    units = [own.expand(result.shape) for own in labels.values() if own is not None and bool((distinct(own) > 0).any())]
+    wide = {d for own in units for d in varying_dims(own)}
+    for tensor in operands:
+        own = labels[id(tensor)]
+        shape = (1,) * (result.ndim - tensor.ndim) + tuple(tensor.shape)
+        if units and own is not None and not bool((distinct(own) > 0).any()) and all(shape[d] == 1 for d in wide):
+            labels[id(tensor)] = None
+    return labels
+
+
+def _merged(
+    tracer: "Tracer", operands: list[Tensor], labels: dict[int, Tensor | None], result: Tensor
+) -> Tensor | None:
     """The first label of each element over all operands, those that tell most units apart first."""
-    ranked = sorted(operands, key=lambda t: (-len(tracer.varying(t)), not tracer.derived(t)))
+    known = {key: () if own is None else varying_dims(own) for key, own in labels.items()}
+    ranked = sorted(operands, key=lambda t: (-len(known[id(t)]), not tracer.derived(t)))
     merged: Tensor | None = None
     for tensor in ranked:
-        if (labels := tracer.labels(tensor)) is not None:
-            wide = labels.expand(result.shape)
+        if (own := labels[id(tensor)]) is not None:
+            wide = own.expand(result.shape)
             if merged is None:
                 merged = wide
             elif bool((distinct(merged) == 0).any()):
@@ -58,7 +75,9 @@ def _merged(tracer: "Tracer", operands: list[Tensor], result: Tensor) -> Tensor 
     return merged
 
 
-def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor, keeps_zero: bool) -> bool:
+def _meet(
+    tracer: "Tracer", call: Call, tensor: Tensor, labels: Tensor | None, merged: Tensor, keeps_zero: bool
+) -> bool:
     """Tie one operand to the result's units, or protect what cannot be tied. True if it acts on them from outside.
 
     Where the operand has no label of its own, the units' values depend on something else as well: if that may change
@@ -67,7 +86,6 @@ def _meet(tracer: "Tracer", call: Call, tensor: Tensor, merged: Tensor, keeps_ze
     """
     shape = (1,) * (merged.ndim - tensor.ndim) + tuple(tensor.shape)
     wide = varying_dims(merged)
-    labels = tracer.labels(tensor)
     if labels is None and (view := tracer.weight(tensor)) is not None:
         _meet_weight(tracer, call, view, merged)
         return False

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import varying_dims
+from gasl.structure.labels import distinct, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.rules.combining import unknown
 from gasl.structure.rules.layers import affine, columns
@@ -166,7 +166,7 @@ def attention(tracer: "Tracer", call: Call) -> None:
         tracer.protect(mask, f"{call.name} with a parameter as its mask")
         for side in sides:
             tracer.classes.protect(side, f"{call.name} with a parameter as its mask")
-    elif mask is not None and (labels := tracer.labels(mask)) is not None:
+    elif mask is not None and (labels := tracer.labels(mask)) is not None and bool((distinct(labels) > 0).any()):
         if scores is None:
             tracer.classes.protect(labels, f"{call.name} without heads")
         else:
