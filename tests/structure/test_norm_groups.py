@@ -62,6 +62,19 @@ def test_half_a_dead_group_stays():
     same_outputs(small, model, image(3).double())
 
 
+def test_a_channel_without_input_varies_with_its_group():
+    model = randomised(
+        nn.Sequential(Conv(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(), Conv(8, 4, 1), nn.ReLU(), Conv(4, 2, 1))
+    )
+    with torch.no_grad():
+        model[0].weight[0] = 0  # a constant, but its group's mean and variance are none
+        model[1].bias[0] = 3
+        model[3].weight[1, 1:] = 0  # reads that channel alone
+    small, removal = shrink(model, image(), gather=False)
+    assert removal.widths == {"1.num_groups": (4, 4), "3": (4, 4)}
+    same_outputs(small, model, image(3).double())
+
+
 def test_a_scale_of_zero_alone_leaves_a_constant_that_is_taken_up():
     model = randomised(behind(lambda: nn.GroupNorm(4, 8))())
     with torch.no_grad():
