@@ -218,17 +218,6 @@ def test_the_last_head_stays():
         model.o.weight.zero_()
     got = widths(model, tokens)
     assert (got["heads"], got["dim"]) == (1, 1)
-    assert widths(randomised_dead_state(), lambda n: torch.randn(n, 6, 4))["b"] == 1
-
-
-def randomised_dead_state():
-    model = randomised(
-        Fn(lambda m, x: m.c(m.b(m.a(x)).relu()), a=nn.Linear(4, 5), b=nn.Linear(5, 4), c=nn.Linear(4, 2))
-    )
-    with torch.no_grad():
-        model.c.weight[:, 1:] = 0
-        model.b.weight[1:] = 0
-    return model
 
 
 def test_protected_heads_stay_and_so_does_what_they_need():
