@@ -65,9 +65,7 @@ def test_the_layer_of_torch(eps):
     same_outputs(small, model, points(3).double())
 
 
-@pytest.mark.parametrize(
-    "eps", [None, pytest.param(1e-5, marks=pytest.mark.xfail(strict=True, reason="epsilon is rounded to float32"))]
-)
+@pytest.mark.parametrize("eps", [None, 1e-5])
 def test_single_precision_finds_the_same(eps):
     assert axes_of(around(lambda: nn.RMSNorm(8, eps=eps))(), points(2)) == {"0": 8}
 

@@ -1,5 +1,6 @@
 """Root mean square norms written out: which ops, one after the other, make one."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,8 @@ class RmsChains:
         owner = gamma.rpartition(".")[0]
         for name, value in vars(self._modules[owner]).items():
             standard = value is None and name == "eps" and isinstance(self._modules[owner], nn.RMSNorm)
-            if (isinstance(value, float) and value == eps) or standard:
+            near = isinstance(value, float) and math.isclose(value, eps, rel_tol=1e-6)  # as a float32 it is rounded
+            if near or standard:
                 return True, f"{owner}.{name}".lstrip(".")
         return False, None
 
