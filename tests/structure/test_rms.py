@@ -122,3 +122,20 @@ def test_a_stream_with_two_norms():
     assert removable(make, points) == {"enter": 8, "up": 12}
     _, removal = halved(make(), points)
     assert removal.plan.attributes == {"first.eps": pytest.approx(2e-3), "last.eps": pytest.approx(2e-2)}
+
+
+class Sized(nn.Module):
+    """Written like the layer of PyTorch: it tells the function its shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalized_shape, self.eps, self.weight = (8,), 1e-6, nn.Parameter(torch.randn(8))
+
+    def forward(self, x):
+        return nn.functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+def test_the_shape_that_a_norm_is_told_follows():
+    small, _ = halved(around(Sized)(), points)
+    assert (small[1].normalized_shape, small[1].weight.numel()) == ((4,), 4)
+    assert small[1].eps == pytest.approx(2e-6)

@@ -162,8 +162,8 @@ def fit_attributes(model: nn.Module) -> None:
             module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
         elif isinstance(module, nn.GroupNorm):
             module.num_channels = weight.numel()
-        elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
-            module.normalized_shape = tuple(weight.shape)
+        elif isinstance(vars(module).get("normalized_shape"), tuple):  # those of PyTorch, and those written like them
+            vars(module)["normalized_shape"] = tuple(weight.shape)
         elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
             module.num_embeddings, module.embedding_dim = weight.shape
         elif isinstance(module, nn.PReLU):
