@@ -28,13 +28,13 @@ def test_a_view_is_whole_until_it_is_cut():
     turned = VIEW.permuted((1, 0), lambda w: w.t())
     assert (turned.shape, turned.dims, turned.whole) == ((3, 4), ((1,), (0,)), True)
     assert [a.tolist() for a in turned.atoms] == [IN.tolist(), OUT.tolist()]
-    part = VIEW.cut(0, 1, 3, lambda w: w[1:3])
+    part = VIEW.cut(0, 1, 3)
     assert (part.shape, part.atoms[0].tolist(), part.whole) == ((2, 3), [2, 3], False)
 
 
 def test_steps_are_repeated_on_a_mask():
     mask = torch.arange(12.0).reshape(4, 3)
-    view = VIEW.permuted((1, 0), lambda w: w.t()).cut(1, 1, 3, lambda w: w[:, 1:3])
+    view = VIEW.permuted((1, 0), lambda w: w.t()).cut(1, 1, 3)
     assert torch.equal(view.of(mask), mask.t()[:, 1:3])
     assert torch.equal(view.matrix(mask), mask[1:3])
     assert torch.equal(VIEW.permuted((1, 0), lambda w: w.t()).matrix(mask), mask)  # x @ w.t() as (out, in)
@@ -71,7 +71,7 @@ def test_labels_are_those_of_the_one_dimension_that_tells_units_apart():
     assert VIEW.labels() is None
     row = WeightView("w", (1, 3), (None, IN), ((0,), (1,)))
     assert row.labels().tolist() == [IN.tolist()]
-    assert row.expanded((2, 5, 3), lambda w: w.expand(2, 5, 3)).labels()[1, 4].tolist() == IN.tolist()
+    assert row.expanded((2, 5, 3)).labels()[1, 4].tolist() == IN.tolist()
 
 
 # -- in networks -------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
         held=frozenset(notes.holds),
     )
     gridded = torch.zeros(len(tracer.classes), dtype=torch.bool)
-    gridded[[c for g in grids for c in _classes(g)]] = True
+    gridded[[c for g in grids for c in g.classes()]] = True
     builder = _Builder(tracer, tensors, relations, found, gridded)
     builder.build()
     protected = tracer.classes.reasons() >= 0
@@ -78,12 +78,8 @@ def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> 
     own = torch.zeros(len(tracer.classes), dtype=torch.bool)
     for atoms in (*tracer.dims.values(), *tracer.notes.counts.values()):
         own[tracer.classes.roots(atoms)] = True
-    own[[c for grid in grids for c in _classes(grid)]] = True
+    own[[c for grid in grids for c in grid.classes()]] = True
     return tuple(claim for claim in claims if bool(own[claim.labels[claim.labels > 0]].any()))
-
-
-def _classes(grid: Grid) -> list[int]:
-    return [*grid.cells.flatten().tolist(), *(c for _, header in grid.headers for c in header.tolist())]
 
 
 def _owners(model: nn.Module) -> dict[str, str]:

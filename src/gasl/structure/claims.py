@@ -50,7 +50,7 @@ def resolved(claims: Iterable[Claim], roots: Callable[[Tensor], Tensor]) -> tupl
         roots: From labels to classes.
 
     Returns:
-        The claims that can fail at all.
+        The same claims.
     """
     found = []
     for claim in claims:

@@ -9,11 +9,12 @@ everywhere. A multi-head attention has two families, the heads and the width ins
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
-__all__ = ["Family", "Grid", "families"]
+__all__ = ["Family", "Grid", "families", "unique_grids"]
 
 
 @dataclass(eq=False)
@@ -38,6 +39,11 @@ class Grid:
                 rows = [[*row, header] for row, header in zip(rows, classes.tolist(), strict=True)]
         return rows
 
+    def classes(self, direction: int | None = None) -> list[int]:
+        """The classes of the cells and of all headers, or of those of one direction."""
+        headers = [c for own, h in self.headers if direction in (None, own) for c in h.tolist()]
+        return [*self.cells.flatten().tolist(), *headers]
+
     def free(self) -> list[int]:
         """Directions along which slabs can be removed."""
         return [d for d in range(self.cells.ndim) if d not in self.fixed]
@@ -57,8 +63,8 @@ class Family:
 class _Sets:
     """Union-find over classes, made on demand."""
 
-    def __init__(self, parent: dict[int, int] | None = None) -> None:
-        self.parent: dict[int, int] = parent if parent is not None else {}
+    def __init__(self) -> None:
+        self.parent: dict[int, int] = {}
 
     def find(self, a: int) -> int:
         parent = self.parent
@@ -95,7 +101,7 @@ def families(grids: Sequence[Grid]) -> tuple[list[Family], dict[int, str]]:
     """
     touching: dict[int, list[int]] = defaultdict(list)
     for g, grid in enumerate(grids):
-        for c in {*grid.cells.flatten().tolist(), *(c for _, h in grid.headers for c in h.tolist())}:
+        for c in set(grid.classes()):
             touching[c].append(g)
     found: list[Family] = []
     seen: set[tuple[int, int]] = set()
@@ -114,8 +120,7 @@ def families(grids: Sequence[Grid]) -> tuple[list[Family], dict[int, str]]:
                 covered.update(c for unit in units for c in unit)
         if not grid.free():
             reason = next(iter(grid.fixed.values()))
-            reasons.update(dict.fromkeys(grid.cells.flatten().tolist(), reason))
-            reasons.update((c, reason) for _, h in grid.headers for c in h.tolist())
+            reasons.update(dict.fromkeys(grid.classes(), reason))
     uncovered = {c: "split into parts that have only whole widths in common" for c in touching if c not in covered}
     return found, {c: reasons.get(c, default) for c, default in uncovered.items()}
 
@@ -131,7 +136,7 @@ def _grow(
         for slab in grids[here].slabs(chosen[here]):
             sets.union(slab)
             touched.update(slab)
-        for other in dict.fromkeys(n for c in _classes(grids[here], chosen[here]) for n in touching[c]):
+        for other in dict.fromkeys(n for c in grids[here].classes(chosen[here]) for n in touching[c]):
             if other in chosen:
                 continue
             grid = grids[other]
@@ -140,7 +145,7 @@ def _grow(
             options = [d for d in (forced or range(grid.cells.ndim)) if d not in grid.fixed]
             if not options or len(forced) > 1:
                 return chosen, None, next(iter(grid.fixed.values()), "split along two directions at once")
-            chosen[other] = max(options, key=lambda d, grid=grid: _count(sets, grid, d))  # type: ignore[misc]
+            chosen[other] = max(options, key=partial(_count, sets, grid))
             queue.append(other)
     units: dict[int, list[int]] = defaultdict(list)
     for c in touched:
@@ -148,11 +153,6 @@ def _grow(
     order = {c: k for k, c in enumerate(dict.fromkeys(grids[g].cells.movedim(direction, 0).flatten().tolist()))}
     far = len(order)
     return chosen, sorted(units.values(), key=lambda unit: min(order.get(c, far + c) for c in unit)), ""
-
-
-def _classes(grid: Grid, direction: int) -> list[int]:
-    headers = [c for d, h in grid.headers if d == direction for c in h.tolist()]
-    return [*grid.cells.flatten().tolist(), *headers]
 
 
 def _count(sets: _Sets, grid: Grid, direction: int) -> int:

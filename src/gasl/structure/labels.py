@@ -11,10 +11,12 @@ number a channel. An op that only moves elements is followed by applying *the sa
 combines elements ties their atoms together. Tied atoms form a *class*: they live and go together.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["Classes", "canonical", "components", "distinct", "varying_dims"]
+__all__ = ["Classes", "along", "canonical", "components", "distinct", "spread", "varying_dims"]
 
 
 def varying_dims(labels: Tensor) -> tuple[int, ...]:
@@ -100,6 +102,42 @@ def components(table: Tensor, left: Tensor, right: Tensor) -> Tensor:
         while not torch.equal(after := table[table], table):
             table = after
         a, b = table[low], table[high]
+
+
+def along(labels: Tensor, dim: int) -> Tensor:
+    """The labels at the first place of every other dimension, as a vector.
+
+    Args:
+        labels: Label tensor of any shape.
+        dim: The dimension that is kept.
+
+    Returns:
+        Shape ``(labels.shape[dim],)``.
+
+    Example:
+        >>> along(torch.tensor([[1, 2], [3, 4]]), 0)
+        tensor([1, 3])
+    """
+    return labels.movedim(dim, -1).reshape(-1, labels.shape[dim])[0]
+
+
+def spread(vector: Tensor, dim: int, shape: Sequence[int]) -> Tensor:
+    """Labels of a shape that vary along one dimension only.
+
+    Args:
+        vector: One label for each index of the dimension.
+        dim: The dimension.
+        shape: The shape.
+
+    Returns:
+        An expanded view.
+
+    Example:
+        >>> spread(torch.tensor([1, 2]), 0, (2, 3))
+        tensor([[1, 1, 1],
+                [2, 2, 2]])
+    """
+    return vector.reshape([-1 if d == dim % len(shape) else 1 for d in range(len(shape))]).expand(shape)
 
 
 class Classes:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gasl.structure.claims import Claim
 from gasl.structure.grids import Grid
-from gasl.structure.labels import Classes, distinct, varying_dims
+from gasl.structure.labels import Classes, along, canonical, distinct, varying_dims
 from gasl.structure.numbers import Attribute, Extent, Leaf, Number, leaves_of
 
 __all__ = ["Notes"]
@@ -65,8 +65,8 @@ class Notes:
         leaves = leaves_of(number)
         if not isinstance(number, Number) or not leaves:
             self.fix(labels, dim, f"{name} holds its size as the number {int(number)}")
-        elif isinstance(number.expression, Attribute):
-            self.link(labels, dim, self.counted(number.expression.path, int(number)))
+        elif number.attribute is not None:
+            self.link(labels, dim, self.counted(number.attribute, int(number)))
         else:
             self.claims.append(Claim(number, labels, dim))
 
@@ -93,7 +93,7 @@ class Notes:
     def link(self, labels: Tensor, dim: int, header: Tensor) -> None:
         """What lies at one index of a dimension goes with the class of that index in ``header``, and only so."""
         if varying_dims(labels) == (dim,):
-            self._classes.tie(_along(labels, dim), header)
+            self._classes.tie(along(labels, dim), header)
         elif dim in varying_dims(labels):
             self.grid(labels, headers={dim: header})
 
@@ -103,7 +103,7 @@ class Notes:
         if own == wide:
             self._classes.tie(other, merged)
         elif len(own) == 1 and own[0] in wide:
-            self.link(merged, own[0], _along(other, own[0]))
+            self.link(merged, own[0], along(other, own[0]))
         else:
             for labels in (merged, other):
                 self._classes.protect(labels, f"{name} combines units of several widths")
@@ -113,11 +113,7 @@ class Notes:
     ) -> None:
         """Labels that vary along several dimensions: what is left must be a full grid."""
         wide = varying_dims(labels)
-        cells = labels
-        for d in range(labels.ndim):
-            if d not in wide:
-                cells = cells.narrow(d, 0, 1)
-        cells = cells.reshape([labels.shape[d] for d in wide])
+        cells = distinct(canonical(labels)).reshape([labels.shape[d] for d in wide])
         if len(wide) < 2 or bool((cells <= 0).all()):
             return
         if bool((cells <= 0).any()):
@@ -159,10 +155,3 @@ def _largest(labels: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     classes, where = torch.unique(labels, return_inverse=True)
     largest = size.new_zeros(classes.numel()).scatter_reduce(0, where.flatten(), size.flatten(), "amax")
     return classes[classes > 0], largest[classes > 0]
-
-
-def _along(labels: Tensor, dim: int) -> Tensor:
-    for d in range(labels.ndim):
-        if d != dim:
-            labels = labels.narrow(d, 0, 1)
-    return labels.flatten()

@@ -62,6 +62,11 @@ class Number(int):
         number.floated = floated
         return number
 
+    @property
+    def attribute(self) -> str | None:
+        """The path of the module attribute that this number is as it stands; None if it was computed."""
+        return self.expression.path if isinstance(self.expression, Attribute) else None
+
     def _with(self, function: Callable[[int, int], int], left: int, right: int) -> Any:
         if not all(isinstance(operand, int) for operand in (left, right)):
             self._noted()

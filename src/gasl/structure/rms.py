@@ -16,7 +16,6 @@ from gasl.structure.rules.call import Call
 __all__ = ["RmsChains"]
 
 aten = torch.ops.aten
-_REASON = "aten.mean runs over the width"
 
 
 @dataclass(frozen=True, eq=False)

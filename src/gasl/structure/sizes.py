@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gasl.structure.numbers import Attribute, Extent, Leaf, Number, leaves_of
+from gasl.structure.numbers import Extent, Leaf, Number, leaves_of
 
 __all__ = ["Sizes"]
 
@@ -117,8 +117,7 @@ class Sizes(TorchFunctionMode):
         call = () if self._call is None else self._call.all
         numbers = [n for sequence in _sequences(call) for n in sequence if n == size]
         traced = [n for n in numbers if isinstance(n, Number)]
-        attributes = [n for n in traced if isinstance(n.expression, Attribute)]
-        named = [n for n in attributes if n.expression.path.rpartition(".")[2] == name]  # type: ignore[union-attr]
+        named = [n for n in traced if n.attribute is not None and n.attribute.rpartition(".")[2] == name]
         return next(iter(named or traced or numbers), None)
 
 

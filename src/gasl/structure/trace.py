@@ -69,7 +69,8 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
             with (
                 free_heads(model),
                 numbered(model, tracer.sizes.floated),
-                _watched(model, tracer),
+                _norms_told(model, tracer),
+                _nothing_fused(model),
                 tracer.sizes,
                 tracer,
             ):
@@ -85,34 +86,42 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
 
 
 @contextmanager
-def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
-    """Instance norms name their channels in an attribute that no op sees; recurrent layers run op by op."""
+def _norms_told(model: nn.Module, tracer: Tracer) -> Iterator[None]:
+    """Instance norms repeat what they hold for every example, and without it name their channels to no op."""
 
-    def note(path: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        tracer.count_channels(f"{path}.num_features", inputs[0], int(module.num_features))  # type: ignore[arg-type]
+    def note(path: str, size: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        tracer.count_channels(f"{path}.num_features", inputs[0], size)
 
     kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-    bare = {path: m for path, m in model.named_modules() if isinstance(m, kinds) and m.weight is None}
-    hooks = [module.register_forward_pre_hook(partial(note, path)) for path, module in bare.items()]
+    hooks = []
     for path, module in model.named_modules():
-        if isinstance(module, kinds):  # they are repeated for every example, so the norm itself is not given them
+        if isinstance(module, kinds):
             for name in ("weight", "bias"):
                 tracer.set_role(f"{path}.{name}".lstrip("."), 0, "norm")
             for name in ("running_mean", "running_var"):
                 tracer.set_role(f"{path}.{name}".lstrip("."), 0, "statistic")
-    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    fused = torch._C._get_mkldnn_enabled()
-    einops: Any = sys.modules.get("einops.einops")  # it keeps sizes by their value, whatever they stand for
-    kept = getattr(einops, "_reconstruct_from_shape", None)
+            if not module.affine:
+                hooks.append(module.register_forward_pre_hook(partial(note, path, module.num_features)))
     try:
-        if kept is not None and hasattr(kept, "__wrapped__"):
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _nothing_fused(model: nn.Module) -> Iterator[None]:
+    """Recurrent layers run op by op, not as one op of oneDNN; einops keeps no sizes by their value."""
+    fused = torch._C._get_mkldnn_enabled()
+    einops: Any = sys.modules.get("einops.einops")
+    kept: Any = getattr(einops, "_reconstruct_from_shape", None)
+    try:
+        if hasattr(kept, "__wrapped__"):
             einops._reconstruct_from_shape = kept.__wrapped__
-        if recurrent:  # else a whole layer is one op of oneDNN
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             torch._C._set_mkldnn_enabled(False)
         yield
     finally:
         torch._C._set_mkldnn_enabled(fused)
         if kept is not None:
             einops._reconstruct_from_shape = kept
-        for hook in hooks:
-            hook.remove()

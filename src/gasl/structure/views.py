@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import Classes
+from gasl.structure.labels import Classes, spread
 from gasl.structure.notes import Notes
 
 __all__ = ["WeightView"]
@@ -47,7 +47,7 @@ class WeightView:
             return None
         atoms = self.atoms[wide[0]]
         assert atoms is not None
-        return atoms.reshape([-1 if d == wide[0] else 1 for d in range(len(self.shape))]).expand(self.shape)
+        return spread(atoms, wide[0], self.shape)
 
     def permuted(self, order: Sequence[int], step: Step) -> "WeightView":
         """The view whose dimension i is this one's ``order[i]``."""
@@ -98,7 +98,7 @@ class WeightView:
             shape=tuple(shape), atoms=tuple(atoms), dims=tuple(dims), steps=(*self.steps, step), _cut=cut,
         )  # fmt: skip
 
-    def expanded(self, shape: Sequence[int], step: Step) -> "WeightView":
+    def expanded(self, shape: Sequence[int]) -> "WeightView":
         """The view repeated along dimensions of size 1."""
         new = len(shape) - len(self.shape)
         return replace(
@@ -106,16 +106,17 @@ class WeightView:
             shape=tuple(shape),
             atoms=(None,) * new + self.atoms,
             dims=((),) * new + self.dims,
-            steps=(*self.steps, step),
+            steps=(*self.steps, lambda mask: mask.expand(shape)),
         )
 
-    def cut(self, dim: int, start: int, stop: int, step: Step) -> "WeightView":
+    def cut(self, dim: int, start: int, stop: int) -> "WeightView":
         """Some of the indices of one dimension."""
         atoms = self.atoms[dim]
         part = None if atoms is None else atoms[start:stop]
         shape = tuple(stop - start if d == dim else n for d, n in enumerate(self.shape))
         cut = tuple(part if d == dim else a for d, a in enumerate(self.atoms))
-        return replace(self, shape=shape, atoms=cut, steps=(*self.steps, step), _cut=True)
+        steps = (*self.steps, lambda mask: mask.narrow(dim, start, stop - start))
+        return replace(self, shape=shape, atoms=cut, steps=steps, _cut=True)
 
     def matrix(self, mask: Tensor) -> Tensor:
         """A mask of the parameter's shape as ``(out, in)`` of a product ``input @ view``."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import distinct, varying_dims
+from gasl.structure.labels import canonical, distinct, spread, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.views import WeightView
 
@@ -187,17 +187,13 @@ def _reduce_inside(tracer: "Tracer", call: Call, labels: Tensor, beside: int, re
 
 def one_each(tracer: "Tracer", labels: Tensor, dim: int) -> Tensor:
     """A class for each index of a dimension, which goes with all that lies there; as labels of the same shape."""
-    wide = varying_dims(labels)
-    cells = labels
-    for d in range(labels.ndim):
-        if d not in wide:
-            cells = cells.narrow(d, 0, 1)
+    cells = distinct(canonical(labels))
     rows = tracer.classes.roots(cells.movedim(dim, 0).flatten(1))
     patterns, where = torch.unique(rows, dim=0, return_inverse=True)
     header = tracer.classes.fresh(patterns.shape[0])
     tracer.notes.link(labels, dim, header[where])
     tracer.notes.flow(patterns, header[:, None], additive=True)
-    return header[where].reshape([-1 if d == dim else 1 for d in range(labels.ndim)]).expand(labels.shape)
+    return spread(header[where], dim, labels.shape)
 
 
 def pad(tracer: "Tracer", call: Call) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from gasl.structure.labels import distinct, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.rules.combining import unknown
-from gasl.structure.rules.layers import affine, columns
+from gasl.structure.rules.layers import affine, columns, read_by
 from gasl.structure.views import WeightView
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def _by_weight(tracer: "Tracer", call: Call, source: Tensor, weight: Tensor, bia
         return False
     below, rows = (_atoms(tracer, view, dim) for dim in (-2, -1))
     read = columns(tracer, call, source, -1)
-    tracer.classes.tie(below[read > 0], read[read > 0])
-    tracer.classes.protect(below[read <= 0], "reads what no layer of the network makes")
+    read_by(tracer, below, read)
     for dim in view.dims[-1]:
         tracer.set_role(view.name, dim, "producer")
     for dim in view.dims[-2]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import distinct, varying_dims
+from gasl.structure.labels import along, distinct, varying_dims
 from gasl.structure.numbers import Number
 from gasl.structure.rules.call import Call
 from gasl.structure.views import WeightView
@@ -100,11 +100,7 @@ def _split(tracer: "Tracer", call: Call, labels: Tensor, pieces: list[Tensor], d
 def _cut_weight(tracer: "Tracer", call: Call, view: WeightView, dim: int) -> None:
     """Parts of a weight: equal ones, or all of it."""
     packet, source = call.func.overloadpacket, call.tensors[0]
-    sizes = (
-        [result.shape[dim] for result in call.results]
-        if len(call.results) > 0 and call.results[0].ndim == source.ndim
-        else []
-    )
+    sizes = [result.shape[dim] for result in call.results if result.ndim == source.ndim]
     if packet is aten.slice and sizes == [source.shape[dim]]:
         tracer.set_weight(call.results[0], view)
         return
@@ -115,19 +111,15 @@ def _cut_weight(tracer: "Tracer", call: Call, view: WeightView, dim: int) -> Non
             start = 0
             for result, size in zip(call.results, sizes, strict=True):
                 stop = start + size
-                tracer.set_weight(
-                    result,
-                    view.cut(dim, start, stop, lambda m, a=start, n=size: m.narrow(dim, a, n)),  # type: ignore[misc]
-                )
+                tracer.set_weight(result, view.cut(dim, start, stop))
                 tracer.notes.size(atoms[start:stop], 0, number, call.name)
                 start = stop
             tracer.notes.cuts(atoms, 0, sizes[0], call.name)
             return
     if packet is aten.slice and call.argument("step") == 1:
-        start, stop = (
-            _bound(call.argument(k), source.shape[dim], n) for k, n in (("start", 0), ("end", source.shape[dim]))
-        )
-        tracer.set_weight(call.results[0], view.cut(dim, start, stop, call.again))
+        size = source.shape[dim]
+        start, stop = _bound(call.argument("start"), size, 0), _bound(call.argument("end"), size, size)
+        tracer.set_weight(call.results[0], view.cut(dim, start, stop))
         if atoms is not None:
             tracer.classes.protect(atoms, f"{call.name} cuts a weight")
     elif atoms is not None:
@@ -147,7 +139,7 @@ def select(tracer: "Tracer", call: Call) -> None:
     if tracer.is_gather(picked):
         width = torch.zeros(source.shape, dtype=torch.int64) if labels is None else labels
         tracer.set_labels(call.results[0], width.index_select(dim, picked.cpu()))
-        tracer.gather(width.reshape(-1, width.shape[-1])[0].clone(), picked)
+        tracer.gather(along(width, -1).clone(), picked)
         return
     index(tracer, dataclasses.replace(call, args=(source, [None] * (dim % source.ndim) + [picked])))
 

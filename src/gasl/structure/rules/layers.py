@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from gasl.structure.affine import Affine, flat_kernel
-from gasl.structure.labels import varying_dims
+from gasl.structure.labels import along, spread, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.views import WeightView
 
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["affine", "columns", "convolution", "embedding"]
+__all__ = ["affine", "columns", "convolution", "embedding", "read_by"]
 
 
 def convolution(tracer: "Tracer", call: Call) -> None:
@@ -34,7 +34,7 @@ def convolution(tracer: "Tracer", call: Call) -> None:
     units = columns(tracer, call, source, 1)
     if groups == 1:
         rows = tracer.atoms(name, write, outs)
-        _read(tracer, name, read, units)
+        read_by(tracer, tracer.atoms(name, read, ins), units)
         matrix: Callable[[Tensor], Tensor] = _transposed if transposed else flat_kernel
     else:
         rows = _grouped(tracer, call, name, units, outs, groups, transposed)
@@ -44,7 +44,7 @@ def convolution(tracer: "Tracer", call: Call) -> None:
     padded = bool(transposed) or any(p != 0 for p in padding)
     plain = groups == 1 and not transposed
     affine(tracer, call, name, bias, rows, units, positions, padded=padded, conv=True, matrix=matrix, plain=plain)
-    tracer.set_labels(result, rows.reshape([-1 if d == 1 else 1 for d in range(result.ndim)]).expand(result.shape))
+    tracer.set_labels(result, spread(rows, 1, result.shape))
 
 
 def columns(tracer: "Tracer", call: Call, source: Tensor, dim: int) -> Tensor:
@@ -56,7 +56,7 @@ def columns(tracer: "Tracer", call: Call, source: Tensor, dim: int) -> Tensor:
     if any(d != dim % source.ndim for d in varying_dims(labels)):
         tracer.protect(source, f"{call.name} reads several units through one weight")
         return torch.zeros(count, dtype=torch.int64)
-    return labels.movedim(dim, -1).reshape(-1, count)[0].clone()
+    return along(labels, dim).clone()
 
 
 def _in_order(view: WeightView) -> bool:
@@ -115,10 +115,10 @@ def _grouped(
     return rows
 
 
-def _read(tracer: "Tracer", name: str, dim: int, units: Tensor) -> None:
-    columns = tracer.atoms(name, dim, units.numel())
-    tracer.classes.tie(columns[units > 0], units[units > 0])
-    tracer.classes.protect(columns[units <= 0], "reads what no layer of the network makes")
+def read_by(tracer: "Tracer", atoms: Tensor, units: Tensor) -> None:
+    """The columns of a weight, by their atoms, read these units; a column that reads none stays."""
+    tracer.classes.tie(atoms[units > 0], units[units > 0])
+    tracer.classes.protect(atoms[units <= 0], "reads what no layer of the network makes")
 
 
 def affine(

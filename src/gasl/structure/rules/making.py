@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.numbers import Attribute, Number, leaves_of
+from gasl.structure.labels import spread
+from gasl.structure.numbers import Number
 from gasl.structure.rules.call import Call
 
 if TYPE_CHECKING:
@@ -31,26 +32,19 @@ def label_new(tracer: "Tracer", result: Tensor, sizes: torch.Size, asked: torch.
     found: list[tuple[int, Tensor]] = []
     for d, size in enumerate(sizes):
         number = tracer.sizes.given(size, d, asked or sizes) if size > 1 else None
-        if isinstance(number, Number) and (leaves := leaves_of(number)):
-            pure = isinstance(number.expression, Attribute)
-            atoms = (
-                tracer.notes.counted(number.expression.path, size)  # type: ignore[union-attr]
-                if pure
-                else tracer.classes.fresh(size)
-            )
-            found.append((d, atoms))
-            if not pure and leaves:
-                tracer.notes.size(_spread(atoms, d, result), d, number, "")
+        if not isinstance(number, Number):
+            continue
+        if number.attribute is not None:
+            found.append((d, tracer.notes.counted(number.attribute, size)))
+        else:
+            found.append((d, tracer.classes.fresh(size)))
+            tracer.notes.size(spread(found[-1][1], d, result.shape), d, number, "a new tensor")
     if len(found) == 1:
         d, atoms = found[0]
-        tracer.set_labels(result, _spread(atoms, d, result))
+        tracer.set_labels(result, spread(atoms, d, result.shape))
     elif found:
         cells = tracer.classes.fresh(torch.Size([atoms.numel() for _, atoms in found]).numel())
         shape = [size if d in dict(found) else 1 for d, size in enumerate(sizes)]
         labels = cells.reshape(shape).expand(result.shape)
         tracer.notes.grid(labels, headers=dict(found))
         tracer.set_labels(result, labels)
-
-
-def _spread(atoms: Tensor, dim: int, result: Tensor) -> Tensor:
-    return atoms.reshape([-1 if d == dim else 1 for d in range(result.ndim)]).expand(result.shape)

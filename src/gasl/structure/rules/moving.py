@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from gasl.structure.labels import distinct, varying_dims
-from gasl.structure.numbers import Attribute, Number, leaves_of
+from gasl.structure.labels import along, distinct, spread, varying_dims
+from gasl.structure.numbers import Attribute, leaves_of
 from gasl.structure.rules.call import Call
 from gasl.structure.rules.making import label_new
 
@@ -60,8 +61,13 @@ def move(tracer: "Tracer", call: Call) -> None:
     if packet not in _SIZED or not bool((distinct(labels) > 0).any()):
         return
     tracer.notes.grid(moved)
-    for d in varying_dims(moved):
-        tracer.notes.size(moved, d, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
+    _sized(tracer, call, moved)
+
+
+def _sized(tracer: "Tracer", call: Call, labels: Tensor) -> None:
+    """Note which numbers the forward gave for the sizes along which units lie."""
+    for d in varying_dims(labels):
+        tracer.notes.size(labels, d, tracer.sizes.given(labels.shape[d], d, labels.shape), call.name)
 
 
 def _unlabelled(tracer: "Tracer", call: Call) -> None:
@@ -71,10 +77,9 @@ def _unlabelled(tracer: "Tracer", call: Call) -> None:
     sizes = call.results[0].shape
     for d, size in enumerate(sizes):
         number = tracer.sizes.given(size, d, sizes) if size > 1 else None
-        if isinstance(number, Number):
-            for leaf in leaves_of(number):
-                if isinstance(leaf, Attribute):
-                    tracer.notes.kept(leaf.path, f"{call.name} of a tensor of fixed size")
+        for leaf in leaves_of(number or 0):
+            if isinstance(leaf, Attribute):
+                tracer.notes.kept(leaf.path, f"{call.name} of a tensor of fixed size")
 
 
 def _move_weight(tracer: "Tracer", call: Call) -> None:
@@ -83,14 +88,13 @@ def _move_weight(tracer: "Tracer", call: Call) -> None:
     view = tracer.weight(source)
     assert view is not None  # the caller asked
 
-    step = call.again
     if packet in (aten.t, aten.transpose, aten.permute, aten.numpy_T):
         sizes = torch.empty([2 + d for d in range(source.ndim)], device="meta")  # a size of its own for each dimension
         order = [size - 2 for size in call.func(sizes, *call.args[1:], **call.kwargs).shape]
-        tracer.set_weight(result, view.permuted(order, step))
+        tracer.set_weight(result, view.permuted(order, call.again))
     elif (
         packet in (*_SIZED, aten.squeeze, aten.unsqueeze)
-        and (moved := view.reshaped(result.shape, step, tracer.notes, tracer.classes)) is not None
+        and (moved := view.reshaped(result.shape, call.again, tracer.notes, tracer.classes)) is not None
     ):
         tracer.set_weight(result, moved)
         for d, atoms in enumerate(moved.atoms):
@@ -106,7 +110,7 @@ def expand(tracer: "Tracer", call: Call) -> None:
     """Repetition of what has size 1; where the new size counts units, so do the repeated elements."""
     source, result = call.tensors[0], call.results[0]
     if (view := tracer.weight(source)) is not None:
-        tracer.set_weight(result, view.expanded(result.shape, lambda mask: mask.expand(result.shape)))
+        tracer.set_weight(result, view.expanded(result.shape))
         return
     labels = tracer.labels(source)
     if labels is None or not bool((labels > 0).any()):
@@ -120,8 +124,7 @@ def expand(tracer: "Tracer", call: Call) -> None:
         return
     moved = labels.expand(result.shape)
     tracer.set_labels(result, moved)
-    for d in varying_dims(moved):
-        tracer.notes.size(moved, d, tracer.sizes.given(moved.shape[d], d, moved.shape), call.name)
+    _sized(tracer, call, moved)
 
 
 def shuffle_channels(tracer: "Tracer", call: Call) -> None:
@@ -158,7 +161,7 @@ def shuffle_pixels(tracer: "Tracer", call: Call) -> None:
         tracer.protect(source, f"{call.name} of several units")
         return
     channels = result.shape[dim]
-    cells = labels.movedim(dim, -1).reshape(-1, source.shape[dim])[0].reshape(channels, -1)
+    cells = along(labels, dim).reshape(channels, -1)
     header = tracer.classes.fresh(channels)
     if channels == 1:
         tracer.classes.protect(cells, f"{call.name} makes one channel of all")
@@ -167,7 +170,7 @@ def shuffle_pixels(tracer: "Tracer", call: Call) -> None:
         tracer.notes.flow(cells, header[:, None], additive=True)
     else:
         tracer.classes.tie(cells[:, 0], header)
-    tracer.set_labels(result, header.reshape([-1 if d == dim else 1 for d in range(result.ndim)]).expand(result.shape))
+    tracer.set_labels(result, spread(header, dim, result.shape))
 
 
 def repeat(tracer: "Tracer", call: Call) -> None:
@@ -193,9 +196,8 @@ def join(tracer: "Tracer", call: Call) -> None:
         if labels is None or set(varying_dims(labels)) - {joined}:  # features of the input are not followed further
             labels = torch.zeros(tensor.shape, dtype=torch.int64) if labels is None else labels.clamp(min=0)
         pieces.append(labels)
-    func = call.func
     if any(joined in varying_dims(piece) and len(varying_dims(piece)) > 1 for piece in pieces):
-        moved = func(pieces, *call.args[1:], **call.kwargs)
+        moved = call.func(pieces, *call.args[1:], **call.kwargs)
         tracer.notes.grid(moved)
         tracer.set_labels(call.results[0], moved)
         return
@@ -208,4 +210,4 @@ def join(tracer: "Tracer", call: Call) -> None:
             tracer.classes.tie(labels, beside)
             if joined not in varying_dims(labels):
                 pieces[k] = beside.expand(labels.shape)
-    tracer.set_labels(call.results[0], func(pieces, *call.args[1:], **call.kwargs))
+    tracer.set_labels(call.results[0], call.func(pieces, *call.args[1:], **call.kwargs))

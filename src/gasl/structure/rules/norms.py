@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gasl.structure.labels import varying_dims
+from gasl.structure.labels import along, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.rules.combining import one_each
 
@@ -90,4 +90,4 @@ def _units(tracer: "Tracer", call: Call) -> Tensor | None:
         for tensor in call.tensors:
             tracer.protect(tensor, f"{call.name} over several units")
         return None
-    return labels.movedim(1, -1).reshape(-1, source.shape[1])[0]
+    return along(labels, 1)
