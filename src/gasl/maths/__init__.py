@@ -9,6 +9,7 @@ from gasl.maths.guidance import (
     guided_vector,
     rank_match,
 )
+from gasl.maths.hard_concrete import hard_concrete_active, hard_concrete_sample, hard_concrete_test
 from gasl.maths.lasso import group_lasso, group_lasso_rates
 from gasl.maths.norms import group_norms, linear_dim
 from gasl.maths.proximal import prox_group_lasso, shrink_factors
@@ -32,6 +33,9 @@ __all__ = [
     "guide",
     "guide_pullback",
     "guided_vector",
+    "hard_concrete_active",
+    "hard_concrete_sample",
+    "hard_concrete_test",
     "linear_dim",
     "moments",
     "prox_group_lasso",
