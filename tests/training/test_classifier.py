@@ -44,6 +44,15 @@ def test_only_weights_decay(net: nn.Module) -> None:
     }
 
 
+def test_what_a_method_adds_does_not_decay(net: nn.Module) -> None:
+    net.add_module("_gasl", nn.Linear(2, 3))
+    added = {id(p) for p in net.get_submodule("_gasl").parameters()}
+    decaying, still = param_groups(net, 0.1)
+    assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
+    assert not added & {id(p) for p in decaying["params"]}
+    assert added <= {id(p) for p in still["params"]}
+
+
 def test_frozen_parameters_are_left_out() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
@@ -80,7 +89,9 @@ def test_without_clipping_a_large_rate_moves_far(splits: DataSplits, train: Trai
 
 
 def test_adam_is_chosen(net: nn.Module) -> None:
-    assert isinstance(Classifier(net, TrainConfig(optimizer="adam")).configure_optimizers(), torch.optim.Adam)
+    optimizer = Classifier(net, TrainConfig(optimizer="adam", momentum=0.95)).configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert optimizer.param_groups[0]["betas"] == (0.95, 0.999)
     optimizer = Classifier(net, TrainConfig(momentum=0.7)).configure_optimizers()
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]["momentum"] == 0.7

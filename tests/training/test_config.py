@@ -25,6 +25,9 @@ from gasl.training import TrainConfig
         {"weight_decay": -1e-9},
         {"seed": -1},
         {"optimizer": "lbfgs"},
+        {"decay_from": -1},
+        {"decay_from": 300},
+        {"decay_from": 0},  # beside drop_after
     ],
 )
 def test_impossible_numbers_are_named(field: dict[str, Any]) -> None:

@@ -13,9 +13,13 @@ from gasl.training.shell import lightning
 
 __all__ = ["Classifier", "param_groups"]
 
+_METHODS_OWN = "_gasl."  # what a sparsifier adds is the network's last child, of this name
+
 
 def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters of a network in two groups: weights, which decay, and biases and scales, which do not.
+    """The parameters of a network in two groups: weights, which decay, and all others, which do not.
+
+    Others are biases, scales, and what a sparsity method has added to the network while it trains (gates, posteriors).
 
     Args:
         model: The network.
@@ -28,10 +32,11 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         >>> [len(group["params"]) for group in param_groups(nn.Linear(2, 3), 0.1)]
         [1, 1]
     """
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decays = {name for name, p in trainable if p.ndim > 1 and not name.startswith(_METHODS_OWN)}
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in trainable if name in decays], "weight_decay": weight_decay},
+        {"params": [p for name, p in trainable if name not in decays], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
@@ -89,7 +94,7 @@ class Classifier(lightning.LightningModule):
         """SGD or Adam."""
         groups = param_groups(self.model, self.config.weight_decay)
         if self.config.optimizer == "adam":
-            return torch.optim.Adam(groups, lr=self.config.lr)
+            return torch.optim.Adam(groups, lr=self.config.lr, betas=(self.config.momentum, 0.999))
         return torch.optim.SGD(groups, lr=self.config.lr, momentum=self.config.momentum)
 
     def configure_gradient_clipping(

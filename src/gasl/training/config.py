@@ -15,7 +15,7 @@ class TrainConfig:
     Args:
         optimizer: "sgd" (with momentum) or "adam".
         lr: Learning rate at the start.
-        momentum: Of SGD; Adam ignores it.
+        momentum: Of SGD; of Adam the first beta, its second is 0.999.
         weight_decay: L2 penalty on weights; biases and normalisation layers have none.
         epochs: Passes over the training images at most.
         batch_size: Images in a training step, per process.
@@ -23,6 +23,7 @@ class TrainConfig:
         drop_after: Epochs in a row without a lower validation error after which lr is dropped; null for never.
         drop_factor: What lr is then multiplied with.
         stop_after: Epochs in a row without a lower validation error after which training stops; null for never.
+        decay_from: Epoch, counted from 0, from which lr falls linearly, to reach 0 after the last; null for never.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -43,6 +44,7 @@ class TrainConfig:
     drop_after: int | None = 5
     drop_factor: float = 0.1
     stop_after: int | None = 20
+    decay_from: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,6 +58,10 @@ class TrainConfig:
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 raise InputError(f"{name} must be 0 or more and finite, got {value}")
+        if self.decay_from is not None and not 0 <= self.decay_from < self.epochs:
+            raise InputError(f"decay_from must be 0 or more and below epochs = {self.epochs}, got {self.decay_from}")
+        if self.decay_from is not None and self.drop_after is not None:
+            raise InputError("lr either falls from decay_from on or is dropped at a plateau; set drop_after to null")
         if self.momentum >= 1 or self.drop_factor >= 1:
             raise InputError(f"momentum and drop_factor must be below 1, got {self.momentum} and {self.drop_factor}")
 

@@ -12,7 +12,7 @@ from gasl.training.config import TrainConfig
 from gasl.training.plateau import Plateau
 from gasl.training.shell import lightning
 
-__all__ = ["History", "Schedule", "write_table"]
+__all__ = ["History", "Schedule", "decayed", "write_table"]
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -36,14 +36,33 @@ def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         writer.writerows(rows)
 
 
+def decayed(config: TrainConfig, epoch: int) -> float:
+    """What the learning rate of an epoch is multiplied with in a linear decay: min(1, (E - epoch) / (E - from)).
+
+    Args:
+        config: Gives E, ``epochs``, and ``decay_from``.
+        epoch: Counted from 0.
+
+    Returns:
+        1 until ``decay_from``, then less by the same amount in each epoch; it would be 0 in the one after the last.
+
+    Example:
+        >>> [decayed(TrainConfig(epochs=4, decay_from=1, drop_after=None), epoch) for epoch in range(4)]
+        [1.0, 1.0, 0.6666666666666666, 0.3333333333333333]
+    """
+    if config.decay_from is None:
+        return 1.0
+    return min(1.0, (config.epochs - epoch) / (config.epochs - config.decay_from))
+
+
 class Schedule(lightning.Callback):
-    """Sets the epoch of the batches, drops the learning rate and stops the run, from ``val_error``.
+    """Sets the epoch of the batches, the learning rate of a linear decay, and from ``val_error`` drops and the stop.
 
     Lightning steps its own plateau schedulers after the checkpoint of the epoch is written, so that a resumed run
     would miss one step; this callback acts before it.
 
     Args:
-        config: Gives ``drop_after``, ``drop_factor`` and ``stop_after``.
+        config: Gives ``epochs``, ``decay_from``, ``drop_after``, ``drop_factor`` and ``stop_after``.
 
     Example:
         >>> Schedule(TrainConfig(drop_after=5)).plateau.drop_after
@@ -52,7 +71,7 @@ class Schedule(lightning.Callback):
 
     def __init__(self, config: TrainConfig) -> None:
         self.plateau = Plateau(config.drop_after, config.stop_after)
-        self._factor = config.drop_factor
+        self._config = config
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Does not train on where a run had already stopped."""
@@ -62,6 +81,12 @@ class Schedule(lightning.Callback):
         """Tells the batches which epoch this is, so that a resumed run sees the images in the same order."""
         assert isinstance(trainer.train_dataloader, Batches)
         trainer.train_dataloader.set_epoch(trainer.current_epoch)
+        if self._config.decay_from is not None:
+            for optimizer in trainer.optimizers:
+                for group in optimizer.param_groups:
+                    # Kept with the optimizer's state, so that a resumed run knows where the decay began.
+                    group.setdefault("initial_lr", group["lr"])
+                    group["lr"] = group["initial_lr"] * decayed(self._config, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Acts on the epoch's validation error."""
@@ -69,7 +94,7 @@ class Schedule(lightning.Callback):
         if action == "drop":
             for optimizer in trainer.optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] *= self._factor
+                    group["lr"] *= self._config.drop_factor
         elif action == "stop":
             trainer.should_stop = True
 

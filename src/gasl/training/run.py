@@ -181,6 +181,7 @@ def _describe(
     parts = (data.train, data.validation)
     return {
         **dataclasses.asdict(config),
+        "decay_to": None if config.decay_from is None else config.epochs,  # epochs alone may grow on resume
         "model": f"{type(model).__name__}, {sum(p.numel() for p in model.parameters())} parameters",
         "data": f"{data.train.name}, {' + '.join(str(len(part)) for part in parts)} images",
         "method": repr(method),
