@@ -7,7 +7,7 @@ Start at :class:`Sparsifier`; :func:`trace`, :func:`shrink`, :func:`measure`, :f
 from gasl.errors import FileError, GaslError, InputError, MissingExtraError, RemovalError
 from gasl.files import export, load, save
 from gasl.measure import Comparison, Measurement, compare, measure
-from gasl.methods import GASL, METHODS, Attention, GroupLasso, Method, StructuredAttention
+from gasl.methods import GASL, L1, METHODS, Attention, GroupLasso, Method, StructuredAttention
 from gasl.removal import AxisSparsity, Removal, shrink, shrink_
 from gasl.sparsifier import Sparsifier
 from gasl.structure import Axis, Structure, trace
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GASL",
+    "L1",
     "METHODS",
     "Attention",
     "Axis",

@@ -93,7 +93,9 @@ class Sparsifier:
             if method.granularity == "weight"
             else unit_groups(self.model, self.structure, method.scope, method.linear, self._protect, floors)
         )
-        strength = math.nan if method.strength is None else method.strength
+        method.check(self.groups)
+        unset = 0.0 if method.usual_strength is None else math.nan
+        strength = unset if method.strength is None else method.strength
         self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
         self._frozen: list[Tensor] | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
@@ -193,6 +195,7 @@ class Sparsifier:
 
     def _apply(self, optimizer: Optimizer) -> None:
         self._check_sizes()
+        before = self.state.dead
         if self._frozen is not None:
             self.groups.clear_(self._frozen)
         else:
@@ -201,7 +204,7 @@ class Sparsifier:
             self.method.after_step(self.groups, self.state, learning_rates(optimizer, self.groups.tensors))
         self._prepared = None
         self.state.step += 1
-        if self.state.step % _SWEEP == 0:
+        if self.state.step % _SWEEP == 0 or self.state.dead is not before:
             dead = self.groups.dead() if self._frozen is None else self._frozen
             for state in states_of(optimizer, self.groups.tensors):
                 self.groups.clear_(dead, within=state)
@@ -240,7 +243,7 @@ class Sparsifier:
         self._outstanding.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that lives: strength, step count, generator, random factors, rates, norms, frozen units."""
+        """Everything that lives: strength, step count, generator, factors, rates, norms, cut and frozen groups."""
         return {
             "axes": list(self.groups.names),
             "strength": self.state.strength,
@@ -248,6 +251,7 @@ class Sparsifier:
             "generator": self.state.generator.get_state(),
             "beta": _copies(self.state.beta),
             "rates": _copies(self.state.rates),
+            "dead": _copies(self.state.dead),
             "norms": _copies(self.groups.known),
             "ready": self._prepared is not None,
             "frozen": _copies(self._frozen),
@@ -267,6 +271,7 @@ class Sparsifier:
         self.state.strength, self.state.step = float(state["strength"]), int(state["step"])
         self.state.generator.set_state(state["generator"].cpu())
         self.state.beta, self.state.rates = _copies(state["beta"], device), _copies(state["rates"], device)
+        self.state.dead = _copies(state["dead"], device)
         self.groups.known = _copies(state["norms"], device)
         self._frozen = _copies(state["frozen"], device)
         self._prepared = versions(self.groups.tensors) if state["ready"] else None

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from gasl.errors import InputError
-from gasl.methods import GASL, METHODS, Attention, GroupLasso, Penalty, StructuredAttention
+from gasl.methods import GASL, L1, METHODS, Attention, GroupLasso, Penalty, StructuredAttention
 from methods.toy import ToyGroups, new_state, train_step
 
 INVERSES = ("total", "per_layer", "log", "cv", "standardised")
-CASES = [GroupLasso(), GroupLasso(normalise=False)]
+CASES = [GroupLasso(), GroupLasso(normalise=False), L1(), Attention(over=L1(), granularity="weight")]
 CASES += [
     cls(inverse=inverse, values=values, normalise=normalise, alpha=0.3)
     for cls in (Attention, StructuredAttention)
@@ -101,14 +101,14 @@ def test_a_layer_without_variance_is_under_the_lasso_alone(method, flat):
         method = dataclasses.replace(method, mixing=0.0)  # guidance would make a variance
     norms = [n.detach() for n in ToyGroups(flat).norms()]
     beta = method.draw(norms, new_state(1.0))
-    lasso = GroupLasso(normalise=method.normalise)
+    lasso = _lasso(method)
     torch.testing.assert_close(method.rates(norms, 0.7, beta), lasso.rates(norms, 0.7))
     torch.testing.assert_close(method.value(norms, 0.7, beta), lasso.value(norms, 0.7))
 
 
 @every_class
 def test_alpha_zero_is_the_group_lasso(cls):
-    if cls is GroupLasso:
+    if "alpha" not in {f.name for f in dataclasses.fields(cls)}:
         return
     norms = [n.detach() for n in ToyGroups(*weights(), torch.zeros(2, 2)).norms()]
     for inverse in INVERSES:
@@ -128,8 +128,8 @@ def test_nothing_times_an_infinite_attention_is_nothing(method):
         train_step(_with_step(method, step), groups, state, lr=0.1)
         assert torch.equal(groups.weights[0], explosive)
         assert torch.equal(state.generator.get_state(), generator)  # and nothing was drawn for it
-    if not isinstance(method, GroupLasso):
-        lasso, alone = GroupLasso(normalise=method.normalise), dataclasses.replace(method, alpha=0.0)
+    if hasattr(method, "alpha"):
+        lasso, alone = _lasso(method), dataclasses.replace(method, alpha=0.0)
         torch.testing.assert_close(alone.rates([explosive], 0.7), lasso.rates([explosive], 0.7), rtol=0, atol=0)
         torch.testing.assert_close(alone.value([explosive], 0.7), lasso.value([explosive], 0.7), rtol=0, atol=0)
 
@@ -179,9 +179,16 @@ def test_wrong_settings_are_refused(cls, field, value, message):
 
 
 def test_the_registry_holds_final_penalties():
-    assert set(METHODS) == {"attention", "gasl", "group_lasso", "structured_attention"}
+    assert set(METHODS) == {"attention", "gasl", "group_lasso", "l1", "structured_attention"}
     assert all(issubclass(cls, Penalty) and getattr(cls, "__final__", False) for cls in METHODS.values())
 
 
 def _with_step(method, step):
+    if getattr(method, "over", None) is not None:
+        return dataclasses.replace(method, step=step, over=_with_step(method.over, step))
     return dataclasses.replace(method, step=step)
+
+
+def _lasso(method):
+    """The penalty that is left where the attention has nothing to say."""
+    return getattr(method, "over", None) or GroupLasso(normalise=getattr(method, "normalise", False))

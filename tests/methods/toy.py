@@ -14,6 +14,14 @@ class ToyGroups:
     def names(self):
         return tuple(f"axis{i}" for i in range(len(self.weights)))
 
+    @property
+    def tensors(self):
+        return dict(zip(self.names, self.weights, strict=True))
+
+    @property
+    def floors(self):
+        return [1] * len(self.weights)
+
     def norms(self):
         return [group_norms(w, 0) for w in self.weights]
 
@@ -24,6 +32,11 @@ class ToyGroups:
     def shrink_(self, rates, lr):
         for w, r in zip(self.weights, rates, strict=True):
             w.mul_(shrink_factors(group_norms(w, 0), r, lr(w)).view(-1, *[1] * (w.ndim - 1)))
+
+    @torch.no_grad()
+    def clear_(self, dead):
+        for w, gone in zip(self.weights, dead, strict=True):
+            w[gone] = 0
 
 
 def new_state(strength, seed=0):

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from gasl.cli.commands import COMMANDS
 from gasl.errors import MissingExtraError, unknown_name
-from gasl.experiments.spec import STRENGTH
 from gasl.methods import METHODS, Method
 
 try:
@@ -85,7 +84,7 @@ def _parser(name: str, command: Callable[..., None]) -> Any:
         parser.add_argument("--method", type=str, default="gasl", help=f"how it gets small: {known}")
         for method, cls in METHODS.items():
             parser.add_class_arguments(cls, method)
-            parser.set_defaults({f"{method}.strength": STRENGTH})
+            parser.set_defaults({f"{method}.strength": cls.usual_strength})
     return parser
 
 

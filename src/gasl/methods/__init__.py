@@ -9,11 +9,13 @@ from gasl.methods.attention import Attention
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.gasl import GASL
 from gasl.methods.group_lasso import GroupLasso
+from gasl.methods.l1 import L1
 from gasl.methods.penalty import Penalty
 from gasl.methods.structured_attention import StructuredAttention
 
 __all__ = [
     "GASL",
+    "L1",
     "METHODS",
     "Attention",
     "GroupLasso",
@@ -28,5 +30,6 @@ METHODS: Mapping[str, type[Method]] = {
     "attention": Attention,
     "gasl": GASL,
     "group_lasso": GroupLasso,
+    "l1": L1,
     "structured_attention": StructuredAttention,
 }

@@ -18,7 +18,7 @@ from torch import Tensor
 from gasl.errors import InputError
 from gasl.maths.attention import Inverse, Values
 from gasl.methods.attention_term import AttentionTerm
-from gasl.methods.base import State, check_number
+from gasl.methods.base import Groups, State, check_number
 from gasl.methods.group_lasso import GroupLasso
 from gasl.methods.penalty import Penalty
 
@@ -100,6 +100,14 @@ class Attention(Penalty):
     def draw(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
         """What the penalty underneath draws."""
         return self._penalty().draw(norms, state)
+
+    def check(self, groups: Groups) -> None:
+        """What the penalty underneath refuses."""
+        self._penalty().check(groups)
+
+    def cut(self, groups: Groups, state: State) -> list[Tensor] | None:
+        """What the penalty underneath cuts."""
+        return self._penalty().cut(groups, state)
 
     def carry(self, beta: list[Tensor] | None) -> list[Tensor] | None:
         """What the penalty underneath keeps."""

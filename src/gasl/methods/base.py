@@ -17,7 +17,7 @@ knows the network is behind :class:`Groups`. The hooks may also be called as ``b
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args
 
 import torch
 from torch import Tensor
@@ -39,6 +39,14 @@ class Groups(Protocol):
     def names(self) -> tuple[str, ...]:
         """The axes, e.g. ``("conv1", "fc1.in")``."""
 
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The weights that the groups are slices of, by name; of single weights an axis is named like its tensor."""
+
+    @property
+    def floors(self) -> list[int]:
+        """How many groups of each axis stay at least."""
+
     def norms(self) -> list[Tensor]:
         """One ``(M,)`` tensor of group norms per axis; differentiable, with zero gradient at an all-zero group."""
 
@@ -47,6 +55,9 @@ class Groups(Protocol):
 
     def shrink_(self, rates: Sequence[Tensor], lr: LearningRate) -> None:
         """Multiply every member tensor w of group j with max(0, 1 - lr(w) * r_j / n_j), n_j at the current weights."""
+
+    def clear_(self, dead: Sequence[Tensor]) -> None:
+        """Set the weights of the given groups to zero; one ``(M,)`` bool tensor per axis."""
 
 
 @dataclass(kw_only=True)
@@ -59,6 +70,7 @@ class State:
         step: Optimizer steps done; counted by whoever drives the method.
         beta: The random factors of Algorithm 1 now in use, one tensor per axis; None when none are drawn.
         rates: What ``before_step`` found for ``after_step``, one tensor per axis; None when there is nothing to do.
+        dead: Groups that were cut and stay exactly zero, one bool tensor per axis; None when none were.
 
     Example:
         >>> State(strength=0.1, generator=torch.Generator().manual_seed(0)).step
@@ -70,6 +82,7 @@ class State:
     step: int = 0
     beta: list[Tensor] | None = None
     rates: list[Tensor] | None = None
+    dead: list[Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +103,8 @@ class Method:
         gasl.errors.InputError: strength must be a finite number >= 0, got -0.1
     """
 
+    usual_strength: ClassVar[float | None] = 0.1  # what a run takes if it is given none; None: there is no penalty
+
     strength: float | None = None
     scope: Scope = "coupled"
     linear: Orientation = "in"
@@ -102,6 +117,9 @@ class Method:
         check_choice("scope", self.scope, get_args(Scope))
         check_choice("linear", self.linear, get_args(Orientation))
         check_choice("granularity", self.granularity, get_args(Granularity))
+
+    def check(self, groups: Groups) -> None:
+        """Refuse groups that the settings do not fit; called once, before any training."""
 
     def before_step(self, groups: Groups, state: State) -> None:
         """Read the weights before the optimizer's step; called once per optimizer step."""

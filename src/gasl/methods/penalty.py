@@ -7,6 +7,8 @@ Two ways to act, chosen by ``step``::
 
 r_j is the derivative of the penalty with respect to n_j at the weights *before* the optimizer's step. Without
 momentum the two are the same step for smooth terms, and differ by O(lr^2) where a rate is a proximal step.
+
+A penalty may also cut: what :meth:`Penalty.cut` names stays exactly zero, and from then on nothing is penalised.
 """
 
 from abc import ABC, abstractmethod
@@ -59,10 +61,14 @@ class Penalty(Method, ABC):
         """Which random factors stay for the next optimizer step; none unless a penalty says so."""
         return None
 
+    def cut(self, groups: Groups, state: State) -> list[Tensor] | None:
+        """Which groups go for good with the step that is being taken, one bool tensor per axis; None for nothing."""
+        return None
+
     def before_step(self, groups: Groups, state: State) -> None:
         """Draw the random factors unless this step has them; for the proximal step, find the rates."""
         state.rates = None
-        if state.strength == 0 or self.step != "proximal":
+        if state.strength == 0 or self.step != "proximal" or state.dead is not None:
             return
         with torch.no_grad():
             norms = groups.norms()
@@ -70,17 +76,21 @@ class Penalty(Method, ABC):
 
     def penalty(self, groups: Groups, state: State) -> Tensor:
         """The value if it is a term of the loss, else a zero; always the same factors within one optimizer step."""
-        if state.strength == 0 or self.step != "loss":
+        if state.strength == 0 or self.step != "loss" or state.dead is not None:
             return groups.zero()
         norms = groups.norms()
         return self.value(norms, state.strength, self._beta(norms, state))
 
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
-        """Do the proximal step, and forget what belonged to this optimizer step."""
+        """Do the proximal step and what is to be cut, and forget what belonged to this optimizer step."""
         if state.rates is not None:
             groups.shrink_(state.rates, lr)
         state.rates = None
         state.beta = self.carry(state.beta)
+        if (dead := self.cut(groups, state)) is not None:
+            state.dead = dead
+        if state.dead is not None:
+            groups.clear_(state.dead)
 
     def _beta(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
         if state.beta is None:

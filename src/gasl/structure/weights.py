@@ -33,6 +33,11 @@ class WeightGroups:
         """Weight names."""
         return tuple(self.tensors)
 
+    @property
+    def floors(self) -> list[int]:
+        """One weight of each tensor stays at least."""
+        return [1] * len(self.tensors)
+
     def parameters(self) -> list[list[str]]:
         """For each axis the names of the tensors that its groups are made of."""
         return [[name] for name in self.tensors]
@@ -62,4 +67,4 @@ class WeightGroups:
         for name, gone in zip(self.tensors, dead, strict=True):
             tensor = (self.tensors if within is None else within).get(name)
             if tensor is not None:
-                tensor.mul_((~gone).reshape(tensor.shape).to(tensor.dtype))
+                tensor.masked_fill_(gone.reshape(tensor.shape), 0)
