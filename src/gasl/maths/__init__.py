@@ -1,6 +1,7 @@
 """The paper's equations as pure functions: tensors in, tensors out, no hyper-parameter held anywhere."""
 
 from gasl.maths.attention import attention, attention_force, elements, elements_slope
+from gasl.maths.gaussian import gaussian_kl, local_moments, local_sample, product_variance
 from gasl.maths.guidance import (
     expected_group_variance,
     expected_trace,
@@ -10,7 +11,15 @@ from gasl.maths.guidance import (
     rank_match,
 )
 from gasl.maths.hard_concrete import hard_concrete_active, hard_concrete_sample, hard_concrete_test
+from gasl.maths.horseshoe import (
+    log_normal_gamma_kl,
+    log_normal_inverse_gamma_kl,
+    log_normal_mean,
+    log_normal_mode,
+    root_of_product,
+)
 from gasl.maths.lasso import group_lasso, group_lasso_rates
+from gasl.maths.log_uniform import log_alpha, log_uniform_kl
 from gasl.maths.norms import group_norms, linear_dim
 from gasl.maths.proximal import prox_group_lasso, shrink_factors
 from gasl.maths.sampling import LogNormal, Sampler, draw
@@ -26,6 +35,7 @@ __all__ = [
     "elements_slope",
     "expected_group_variance",
     "expected_trace",
+    "gaussian_kl",
     "group_lasso",
     "group_lasso_rates",
     "group_norms",
@@ -37,8 +47,18 @@ __all__ = [
     "hard_concrete_sample",
     "hard_concrete_test",
     "linear_dim",
+    "local_moments",
+    "local_sample",
+    "log_alpha",
+    "log_normal_gamma_kl",
+    "log_normal_inverse_gamma_kl",
+    "log_normal_mean",
+    "log_normal_mode",
+    "log_uniform_kl",
     "moments",
+    "product_variance",
     "prox_group_lasso",
     "rank_match",
+    "root_of_product",
     "shrink_factors",
 ]
