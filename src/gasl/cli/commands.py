@@ -94,6 +94,49 @@ def train(
     _show(train_run(spec, out, options), out)
 
 
+def run(
+    recipe: str,
+    seed: int = 0,
+    out: Path = Path("runs"),
+    records: Path | None = None,
+    data_dir: Path | None = None,
+    progress: bool = True,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+) -> None:
+    """Run a method by its own paper's recipe; what is complete is skipped, what was cut off goes on.
+
+    Args:
+        recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them.
+        seed: Of everything random.
+        out: The folder of all runs; dense networks in it are shared.
+        records: The folder of their records; OUT/records by default.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        progress: Show a progress bar.
+        hardware: What to train on.
+    """
+    from rich.console import Console
+
+    from gasl.experiments.run import RunOptions
+    from gasl.experiments.store import run_recipe
+    from gasl.report import result_view
+
+    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    Console().print(result_view(run_recipe(recipe, seed, out, options, records)))
+
+
+def recipes(out: Path = Path("runs"), records: Path | None = None) -> None:
+    """List the recipes of gasl run, and the seeds that are there.
+
+    Args:
+        out: The folder of all runs.
+        records: The folder of their records; OUT/records by default.
+    """
+    from gasl.experiments.store import overview
+
+    for name, seeds in overview(records or out / "records").items():
+        print(f"{name:36} {'seeds ' + ', '.join(map(str, seeds)) if seeds else '-'}")
+
+
 def _show(result: Mapping[str, object], out: Path) -> None:
     """The table in the terminal and the page in the folder."""
     from rich.console import Console
@@ -178,6 +221,8 @@ def report(run: Path) -> None:
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
+    "run": run,
+    "recipes": recipes,
     "shrink": shrink,
     "measure": measure,
     "report": report,

@@ -22,6 +22,9 @@ except ImportError as missing:
 __all__ = ["ParseError", "parse"]
 
 
+_POSITIONAL = ("report", "run")  # their first word needs no flag
+
+
 class ParseError(Exception):
     """The words of the command line make no sense; the message is one line."""
 
@@ -78,7 +81,7 @@ def _parser(name: str, command: Callable[..., None]) -> Any:
     parser = _Parser(prog=f"gasl {name}", description=(command.__doc__ or "").splitlines()[0], exit_on_error=True)
     parser.add_argument("--config", action="config", help="a YAML file with any of these flags")
     parameters = inspect.signature(command).parameters
-    parser.add_function_arguments(command, skip={"method"}, as_positional=len(parameters) == 1)
+    parser.add_function_arguments(command, skip={"method"}, as_positional=name in _POSITIONAL)
     if "method" in parameters:
         known = ", ".join(METHODS)
         parser.add_argument("--method", type=str, default="gasl", help=f"how it gets small: {known}")

@@ -33,6 +33,8 @@ class RunOptions:
     Args:
         data_dir: The folder that holds the data sets; None takes GASL_DATA.
         resume: Go on with a run that was cut off.
+        dense: Where the dense phase is kept, for other runs that begin with the same one; None keeps it in the run's
+            own folder.
         progress: Show a progress bar.
         tensorboard: Also write TensorBoard's files.
         hardware: What to train on.
@@ -41,6 +43,7 @@ class RunOptions:
 
     data_dir: Path | None = None
     resume: bool = False
+    dense: Path | None = None
     progress: bool = True
     tensorboard: bool = False
     hardware: Hardware = dataclasses.field(default_factory=Hardware)
@@ -78,14 +81,14 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         _check(dense, example, data.train)
         # What does not fit the network is refused here, not after hours of dense training.
-        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units)
+        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units).detach()
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
             options.say("training the dense network")
-            history.append(("dense", _fit(dense, data, out, "dense", spec, options).history))
+            history.append(("dense", _fit(dense, data, options.dense or out / "dense", "dense", spec, options).history))
         sparse = build() if spec.from_scratch else copy.deepcopy(dense)
         options.say(f"training with {type(spec.method).__name__}")
-        trained = _fit(sparse, data, out, "sparse", spec, options)
+        trained = _fit(sparse, data, out / "sparse", "sparse", spec, options)
         history.append(("sparse", trained.history))
         assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
@@ -94,7 +97,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")
         if spec.tune is not None:
             options.say("training what is left")
-            history.append(("tune", _fit(small, data, out, "tune", spec, options).history))
+            history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options).history))
         outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after))
         options.say("measuring")
         costs = compare(dense, small, example)
@@ -114,12 +117,12 @@ def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:
         )
 
 
-def _fit(model: nn.Module, data: DataSplits, out: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:
+def _fit(model: nn.Module, data: DataSplits, folder: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:
     sparse = phase == "sparse"
     return fit(
         model.train(),
         data,
-        out / phase,
+        folder,
         config=spec.phase(phase),
         method=spec.method if sparse else None,
         protect=spec.protect if sparse else (),
