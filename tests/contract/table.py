@@ -1,0 +1,104 @@
+"""THE TABLE: a row for each method, with the settings under which it is put through the whole contract.
+
+A setting is a method at a strength that kills within ``steps`` steps on every network of ``networks.py``. A new method
+needs its row here; every test of this folder then runs on it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch.optim import Optimizer
+
+from contract.networks import NETWORKS
+from gasl.methods import GASL, L1, Attention, GroupLasso, Method, StructuredAttention
+
+__all__ = ["CASES", "ROWS", "Case", "Setting", "cases", "every_case"]
+
+
+def sgd(groups: Iterable[dict[str, Any]]) -> Optimizer:
+    return torch.optim.SGD(groups, lr=0.05, momentum=0.9)
+
+
+def adam(groups: Iterable[dict[str, Any]]) -> Optimizer:
+    return torch.optim.Adam(groups, lr=0.02)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setting:
+    """A method and how it is trained.
+
+    method: At a strength that kills.
+    steps: Steps after which something is dead, but not all.
+    optimizer: From ``param_groups()``.
+    draws: What its random numbers are drawn for: nothing, the whole step, or each example (two halves of a batch are
+        then not the batch).
+    exact: Whether there are exact zeros; a term of the loss alone gives none.
+    refused: Networks on which it does not work, each with what the error says.
+    """
+
+    method: Method
+    steps: int = 40
+    optimizer: Callable[[Iterable[dict[str, Any]]], Optimizer] = sgd
+    draws: Literal["nothing", "step", "example"] = "nothing"
+    exact: bool = True
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def off(self) -> Method:
+        """The same at strength 0."""
+        return replace(self.method, strength=0.0)
+
+
+ROWS: Mapping[str, tuple[Setting, ...]] = {
+    "attention": (
+        Setting(method=Attention(strength=1.0, granularity="weight")),
+        Setting(method=Attention(strength=1.0, over=GASL(beta="fixed"), alpha=0.3), draws="step"),
+    ),
+    "gasl": (
+        Setting(method=GASL(strength=1.2), draws="step"),
+        Setting(method=GASL(strength=1.0, beta="fresh", scope="filter"), draws="step"),
+        Setting(method=GASL(strength=0.02, inverse="log", step="loss"), draws="step", exact=False),
+    ),
+    "group_lasso": (
+        Setting(method=GroupLasso(strength=1.7)),
+        Setting(method=GroupLasso(strength=1.7, scope="filter", linear="out")),
+    ),
+    "l1": (Setting(method=L1(strength=0.06)),),
+    "structured_attention": (
+        Setting(method=StructuredAttention(strength=1.0)),
+        Setting(method=StructuredAttention(strength=0.3, step="loss"), exact=False),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting on one network."""
+
+    name: str
+    setting: Setting
+    network: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.network}"
+
+
+CASES = [
+    Case(f"{name}{'' if len(settings) == 1 else i}", setting, network)
+    for name, settings in ROWS.items()
+    for i, setting in enumerate(settings)
+    for network in NETWORKS
+]
+
+
+def cases(*networks: str) -> list[Case]:
+    """Every setting on these networks, or on all, where it works."""
+    return [c for c in CASES if c.network in (networks or NETWORKS) and c.network not in c.setting.refused]
+
+
+def every_case(*networks: str) -> pytest.MarkDecorator:
+    """Run a test on :func:`cases`; on two networks where more would only take longer."""
+    return pytest.mark.parametrize("case", cases(*networks), ids=str)
