@@ -7,7 +7,17 @@ Start at :class:`Sparsifier`; :func:`trace`, :func:`shrink`, :func:`measure`, :f
 from gasl.errors import FileError, GaslError, InputError, MissingExtraError, RemovalError
 from gasl.files import export, load, save
 from gasl.measure import Comparison, Measurement, compare, measure
-from gasl.methods import GASL, L1, METHODS, Attention, GroupLasso, Method, StructuredAttention
+from gasl.methods import (
+    GASL,
+    L1,
+    METHODS,
+    Attention,
+    DepGraphNorm,
+    GroupLasso,
+    Method,
+    NetworkSlimming,
+    StructuredAttention,
+)
 from gasl.removal import AxisSparsity, Removal, shrink, shrink_
 from gasl.sparsifier import Sparsifier
 from gasl.structure import Axis, Structure, trace
@@ -22,6 +32,7 @@ __all__ = [
     "Axis",
     "AxisSparsity",
     "Comparison",
+    "DepGraphNorm",
     "FileError",
     "GaslError",
     "GroupLasso",
@@ -29,6 +40,7 @@ __all__ = [
     "Measurement",
     "Method",
     "MissingExtraError",
+    "NetworkSlimming",
     "Removal",
     "RemovalError",
     "Sparsifier",

@@ -10,11 +10,23 @@ import pytest
 import torch
 
 from gasl.errors import InputError
-from gasl.methods import GASL, L1, METHODS, Attention, GroupLasso, Penalty, StructuredAttention
+from gasl.methods import (
+    GASL,
+    L1,
+    METHODS,
+    Attention,
+    DepGraphNorm,
+    GroupLasso,
+    NetworkSlimming,
+    Penalty,
+    StructuredAttention,
+)
 from methods.toy import ToyGroups, new_state, train_step
 
 INVERSES = ("total", "per_layer", "log", "cv", "standardised")
-CASES = [GroupLasso(), GroupLasso(normalise=False), L1(), Attention(over=L1(), granularity="weight")]
+CASES = [GroupLasso(), GroupLasso(normalise=False), L1(), DepGraphNorm(), NetworkSlimming()]
+CASES += [Attention(over=L1(), granularity="weight"), Attention(over=NetworkSlimming(), scope="scale")]
+CASES += [Attention(over=DepGraphNorm(), inverse="cv")]
 CASES += [
     cls(inverse=inverse, values=values, normalise=normalise, alpha=0.3)
     for cls in (Attention, StructuredAttention)
@@ -96,7 +108,7 @@ def test_a_step_leaves_nothing_of_itself_behind(method):
 
 @every_case
 @pytest.mark.parametrize("flat", [torch.ones(1, 3), torch.full((4, 1), 0.1), torch.zeros(3, 2)])
-def test_a_layer_without_variance_is_under_the_lasso_alone(method, flat):
+def test_without_variance_a_layer_is_under_the_penalty_alone(method, flat):
     if isinstance(method, GASL):
         method = dataclasses.replace(method, mixing=0.0)  # guidance would make a variance
     norms = [n.detach() for n in ToyGroups(flat).norms()]
@@ -108,7 +120,7 @@ def test_a_layer_without_variance_is_under_the_lasso_alone(method, flat):
 
 @every_class
 def test_alpha_zero_is_the_group_lasso(cls):
-    if "alpha" not in {f.name for f in dataclasses.fields(cls)}:
+    if "inverse" not in {f.name for f in dataclasses.fields(cls)}:
         return
     norms = [n.detach() for n in ToyGroups(*weights(), torch.zeros(2, 2)).norms()]
     for inverse in INVERSES:
@@ -128,7 +140,7 @@ def test_nothing_times_an_infinite_attention_is_nothing(method):
         train_step(_with_step(method, step), groups, state, lr=0.1)
         assert torch.equal(groups.weights[0], explosive)
         assert torch.equal(state.generator.get_state(), generator)  # and nothing was drawn for it
-    if hasattr(method, "alpha"):
+    if hasattr(method, "inverse"):
         lasso, alone = _lasso(method), dataclasses.replace(method, alpha=0.0)
         torch.testing.assert_close(alone.rates([explosive], 0.7), lasso.rates([explosive], 0.7), rtol=0, atol=0)
         torch.testing.assert_close(alone.value([explosive], 0.7), lasso.value([explosive], 0.7), rtol=0, atol=0)
@@ -179,7 +191,15 @@ def test_wrong_settings_are_refused(cls, field, value, message):
 
 
 def test_the_registry_holds_final_penalties():
-    assert set(METHODS) == {"attention", "gasl", "group_lasso", "l1", "structured_attention"}
+    assert set(METHODS) == {
+        "attention",
+        "depgraph_norm",
+        "gasl",
+        "group_lasso",
+        "l1",
+        "network_slimming",
+        "structured_attention",
+    }
     assert all(issubclass(cls, Penalty) and getattr(cls, "__final__", False) for cls in METHODS.values())
 
 
@@ -191,4 +211,6 @@ def _with_step(method, step):
 
 def _lasso(method):
     """The penalty that is left where the attention has nothing to say."""
-    return getattr(method, "over", None) or GroupLasso(normalise=getattr(method, "normalise", False))
+    if not hasattr(method, "inverse"):
+        return method
+    return getattr(method, "over", None) or GroupLasso(normalise=method.normalise)

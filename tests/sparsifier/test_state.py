@@ -24,6 +24,8 @@ METHODS = [
     gasl.GASL(strength=0.05, beta="fresh", step="loss"),
     gasl.GroupLasso(strength=0.1),
     gasl.Attention(strength=0.1, granularity="weight"),
+    gasl.DepGraphNorm(strength=0.1, fraction=0.4, cut_at=3),
+    gasl.DepGraphNorm(strength=0.1, fraction=0.4, cut_at=7),
 ]
 
 

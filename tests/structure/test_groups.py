@@ -253,3 +253,36 @@ def test_single_weights_are_soft_thresholded():
     torch.testing.assert_close(weight, torch.tensor([[0.0, 0.0], [0.0, 2.0]]))
     with pytest.raises(InputError, match="no weight to group"):
         WeightGroups({})
+
+
+def test_channels_are_what_reads_a_unit():
+    _, structure = lenet()
+    assert members(structure.axis("conv1"), "channel") == {("conv2.weight", 1)}
+    assert members(structure.axis("conv2"), "channel") == {("fc1.weight", 1)}
+    assert members(structure.axis("fc1"), "channel", "out") == {("fc2.weight", 1)}
+    assert members(structure.axis("fc1.in"), "channel", "out") == {("fc1.weight", 1)}
+    assert {m.tensor for m in group_followers(structure.axis("conv2"), "channel", "in")} == {"conv2.bias"}
+
+
+def test_scales_are_those_of_the_norm_behind_a_layer():
+    _, structure = chain()
+    assert members(structure.axis("0"), "scale") == {("1.weight", 0)}
+    assert {m.tensor for m in group_followers(structure.axis("0"), "scale", "in")} == {"0.bias", "1.bias"}
+    assert members(structure.axis("3"), "scale") == set()
+    _, structure = lenet()
+    assert all(not group_members(axis, "scale", "in") for axis in structure.axes)
+
+
+@pytest.mark.parametrize("between", ["identity", "relu"])
+def test_a_scale_that_another_reader_precedes_measures_nothing(between):
+    class Split(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.last = nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.last(self.norm(x) + x if between == "identity" else self.norm(x.relu()))
+
+    structure = trace(Split(), torch.zeros(1, 2, 5, 5))
+    assert members(structure.axis("conv"), "scale") == set()

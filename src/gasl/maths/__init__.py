@@ -22,6 +22,8 @@ from gasl.maths.lasso import group_lasso, group_lasso_rates
 from gasl.maths.log_uniform import log_alpha, log_uniform_kl
 from gasl.maths.norms import group_norms, linear_dim
 from gasl.maths.proximal import prox_group_lasso, shrink_factors
+from gasl.maths.ranking import smallest, smallest_of_all
+from gasl.maths.ridge import growing_ridge, growing_ridge_rates, growing_weights, relative
 from gasl.maths.sampling import LogNormal, Sampler, draw
 from gasl.maths.variance import group_variance, moments
 
@@ -40,6 +42,9 @@ __all__ = [
     "group_lasso_rates",
     "group_norms",
     "group_variance",
+    "growing_ridge",
+    "growing_ridge_rates",
+    "growing_weights",
     "guide",
     "guide_pullback",
     "guided_vector",
@@ -59,6 +64,9 @@ __all__ = [
     "product_variance",
     "prox_group_lasso",
     "rank_match",
+    "relative",
     "root_of_product",
     "shrink_factors",
+    "smallest",
+    "smallest_of_all",
 ]

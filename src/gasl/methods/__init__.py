@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 from gasl.methods.attention import Attention
 from gasl.methods.base import Groups, Method, State
+from gasl.methods.depgraph_norm import DepGraphNorm
 from gasl.methods.gasl import GASL
 from gasl.methods.group_lasso import GroupLasso
 from gasl.methods.l1 import L1
+from gasl.methods.network_slimming import NetworkSlimming
 from gasl.methods.penalty import Penalty
 from gasl.methods.structured_attention import StructuredAttention
 
@@ -18,9 +20,11 @@ __all__ = [
     "L1",
     "METHODS",
     "Attention",
+    "DepGraphNorm",
     "GroupLasso",
     "Groups",
     "Method",
+    "NetworkSlimming",
     "Penalty",
     "State",
     "StructuredAttention",
@@ -28,8 +32,10 @@ __all__ = [
 
 METHODS: Mapping[str, type[Method]] = {
     "attention": Attention,
+    "depgraph_norm": DepGraphNorm,
     "gasl": GASL,
     "group_lasso": GroupLasso,
     "l1": L1,
+    "network_slimming": NetworkSlimming,
     "structured_attention": StructuredAttention,
 }

@@ -27,7 +27,7 @@ from gasl.maths.norms import Orientation
 
 __all__ = ["Granularity", "Groups", "LearningRate", "Method", "Scope", "State", "check_choice", "check_number"]
 
-Scope = Literal["filter", "coupled"]
+Scope = Literal["filter", "channel", "scale", "coupled"]
 Granularity = Literal["unit", "weight"]
 LearningRate = Callable[[Tensor], float]
 
@@ -91,7 +91,8 @@ class Method:
 
     Args:
         strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
-        scope: Which weights of a unit its norm is taken over: its own filter, or all that are removed with it.
+        scope: Which weights of a unit its norm is taken over: its own filter, the channels that read it, the scale of
+            the batch norm behind it, or all that are removed with it.
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
 

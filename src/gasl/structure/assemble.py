@@ -113,6 +113,8 @@ class _Builder:
         self._gridded = gridded
         self._families = [([torch.tensor(unit) for unit in family.units], family) for family in found]
         self._convs = {affine.weight for affine in tracer.affines if affine.conv}
+        gated = [affine for affine in tracer.affines if affine.sole and affine.gammas]
+        self._scaled = {name for affine in gated for name in (affine.weight, *affine.gammas)}
         self._keys = list(self.roots)
         sizes = torch.tensor([classes.numel() for classes in self.roots.values()], dtype=torch.int64)
         flat = torch.cat([*self.roots.values(), torch.empty(0, dtype=torch.int64)])
@@ -212,7 +214,8 @@ class _Builder:
             name, dim = self._keys[place]
             role = self._tracer.roles.get((name, dim), "elementwise")
             trains = isinstance(self._tensors[name], nn.Parameter)
-            members.append(Member(name, dim, unit[self.roots[name, dim]], role, name in self._convs, trains))
+            units, scaled = unit[self.roots[name, dim]], name in self._scaled
+            members.append(Member(name, dim, units, role, name in self._convs, trains, scaled))
         order: tuple[Role, ...] = ("producer", "bias", "norm", "statistic", "elementwise", "consumer")
         return tuple(sorted(members, key=lambda m: order.index(m.role)))
 

@@ -27,6 +27,8 @@ class Member:
         role: What the tensor does to the unit. A ``consumer`` reads it, a ``statistic`` is a buffer.
         conv: Whether the tensor is the weight of a convolution.
         trains: Whether it is a parameter, not a buffer.
+        scaled: Of a batch norm, its scale where that is right behind a layer; of a layer, whether all it writes goes
+            through such a scale.
     """
 
     tensor: str
@@ -35,6 +37,7 @@ class Member:
     role: Role
     conv: bool = False
     trains: bool = True
+    scaled: bool = False
 
 
 @dataclass(frozen=True, eq=False)

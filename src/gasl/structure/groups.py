@@ -50,7 +50,7 @@ class UnitGroups:
     Args:
         tensors: The model's parameters by name.
         axes: The axes to group.
-        scope: ``filter`` or ``coupled``.
+        scope: As in :func:`~gasl.structure.membership.group_members`.
         linear: Orientation of linear layers.
         min_units: How many units of each axis must stay; that many largest ones are never shrunk to zero, and an
             axis with no more than that many left is not shrunk at all.

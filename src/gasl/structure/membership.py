@@ -1,8 +1,9 @@
 """Which weights belong to the group of a unit, and which unit owns each slice of them.
 
 A unit's group is a set of slices of tensors (:class:`~gasl.structure.axes.Member`). ``filter`` takes the unit's own
-filter, and for a unit that only linear layers produce its outgoing weights; ``coupled`` takes everything that is
-removed with it, so that a weight between two units lies in the groups of both.
+filter, and for a unit that only linear layers produce its outgoing weights; ``channel`` what reads it, ``scale`` the
+scale of the batch norm behind it; ``coupled`` takes everything that is removed with it, so that a weight between two
+units lies in the groups of both.
 """
 
 import torch
@@ -21,15 +22,20 @@ def group_members(axis: Axis, scope: str, linear: Orientation) -> tuple[Member, 
 
     Args:
         axis: The axis.
-        scope: ``filter`` or ``coupled``.
+        scope: ``filter``, ``channel``, ``scale`` or ``coupled``.
         linear: For units that only linear layers produce: ``in`` takes the outgoing weights, ``out`` the neuron's row.
 
     Returns:
-        The members; empty where the axis has no group of that kind (single input features with ``out``).
+        The members; empty where the axis has no group of that kind (single input features with ``out``, units without
+        a batch norm with ``scale``).
     """
     members = tuple(m for m in axis.members if m.role != "statistic" and m.trains)
     producers = tuple(m for m in members if m.role == "producer")
     consumers = tuple(m for m in members if m.role == "consumer")
+    if scope == "channel":
+        return consumers
+    if scope == "scale":  # a layer without a norm would go on writing the unit
+        return tuple(m for m in members if m.role == "norm" and m.scaled) if all(m.scaled for m in producers) else ()
     if axis.kind == "features":
         return consumers if linear == "in" else ()
     if scope == "coupled":

@@ -95,7 +95,7 @@ def unit_groups(
     Args:
         model: The network.
         structure: Its trace.
-        scope: ``filter`` or ``coupled``.
+        scope: As in :func:`~gasl.structure.membership.group_members`.
         linear: Orientation of linear layers.
         protected: Axes to leave whole.
         floors: Units that stay, by axis.
@@ -115,6 +115,11 @@ def unit_groups(
         if axis.name not in protected and members and all(parameters[m.tensor].requires_grad for m in changed):
             axes.append(axis)
             silenced |= {axis.name} if silent else set()
+    if not axes and scope == "scale" and not any(group_members(axis, scope, linear) for axis in structure.axes):
+        raise InputError(
+            "no layer of this network has a batch norm right behind it, whose scale would measure its units; "
+            "take a method for scope 'coupled', e.g. GroupLasso"
+        )
     if not axes:
         why = [f"{p.name}: {p.reason}" for p in structure.protected]
         why += [f"{axis.name}: protected or frozen" for axis in structure.axes]
