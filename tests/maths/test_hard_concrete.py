@@ -62,6 +62,19 @@ def test_hand_worked():
     assert hard_concrete_test(torch.tensor(math.log(2))).item() == pytest.approx(0.7)
 
 
+def test_values_of_the_authors_code():
+    # L0Dense of AMLab-Amsterdam/L0_regularization in single precision: quantile_concrete cut to [0, 1],
+    # sample_z(sample=False), 1 - cdf_qz(0)
+    log_alpha = torch.tensor([-3.0, -1.5, 0.0, 0.8473, 2.2])
+    u = torch.tensor([0.05, 0.2, 0.45, 0.7, 0.97])
+    sample = [0.0, 0.0, 0.41037390, 1.0, 1.0]
+    without_noise = [0.0, 0.11891065, 0.5, 0.74000055, 0.98029947]
+    active = [0.19759357, 0.52462924, 0.83182216, 0.92026091, 0.97808869]
+    torch.testing.assert_close(hard_concrete_sample(log_alpha, u), torch.tensor(sample))
+    torch.testing.assert_close(hard_concrete_test(log_alpha), torch.tensor(without_noise))
+    torch.testing.assert_close(hard_concrete_active(log_alpha), torch.tensor(active))
+
+
 @pytest.mark.parametrize("u", [0.0, 1.0])
 def test_the_ends_of_u_are_gates_zero_and_one(u):
     log_alpha = torch.tensor([-4.6, 0.0, 4.6], requires_grad=True)

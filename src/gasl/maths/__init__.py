@@ -25,6 +25,12 @@ from gasl.maths.proximal import prox_group_lasso, shrink_factors
 from gasl.maths.ranking import smallest, smallest_of_all
 from gasl.maths.ridge import growing_ridge, growing_ridge_rates, growing_weights, relative
 from gasl.maths.sampling import LogNormal, Sampler, draw
+from gasl.maths.truncated_log_normal import (
+    truncated_log_normal_kl,
+    truncated_log_normal_mean,
+    truncated_log_normal_sample,
+    truncated_log_normal_snr,
+)
 from gasl.maths.variance import group_variance, moments
 
 __all__ = [
@@ -69,4 +75,8 @@ __all__ = [
     "shrink_factors",
     "smallest",
     "smallest_of_all",
+    "truncated_log_normal_kl",
+    "truncated_log_normal_mean",
+    "truncated_log_normal_sample",
+    "truncated_log_normal_snr",
 ]
