@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test install check bench zoo docs clean
+.PHONY: run test install check bench zoo cards docs clean
 
 run: $(STAMP)
 	$(BIN)/gasl demo
@@ -40,6 +40,10 @@ zoo: $(STAMP)
 		einops einx frozendict loguru torch-einops-utils
 	GASL_ZOO=all $(BIN)/pytest tests/zoo
 	$(BIN)/python benchmarks/zoo.py
+
+# The tables of the method cards, from the records in docs/records/methods.
+cards: $(STAMP)
+	$(BIN)/python -m gasl.report.cards
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[docs]"

@@ -1,0 +1,245 @@
+"""The tables of the method cards, made from the records of ``gasl run`` and from what the papers print.
+
+``python -m gasl.report.cards`` in the repository writes them again, between two marks in ``docs/methods/NAME.md``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from gasl.experiments.identity import identity
+from gasl.experiments.recipes import RECIPES, recipe
+from gasl.methods import METHODS
+from gasl.report.published import PRINTED, PUBLISHED, Published, macs, printed_widths
+
+__all__ = ["card_names", "evidence", "read_records", "with_evidence", "write_cards"]
+
+BEGIN = "<!-- from the records, by make cards -->"
+END = "<!-- end -->"
+AIM = 0.3  # percentage points that our error may lie above the published one
+_NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
+_COLUMNS = ("error, %", "units left", "weights left, %", "parameters", "MACs", "faster, batch 1 / 128")
+
+Record = Mapping[str, Any]
+
+
+def read_records(folder: Path) -> dict[str, list[Record]]:
+    """The records of all recipes as they are now.
+
+    Args:
+        folder: ``docs/records/methods``, or the ``--records`` of ``gasl run``.
+
+    Returns:
+        For each recipe its records by seed; those of other settings than the recipe's are left out.
+
+    Example:
+        >>> read_records(Path("nowhere"))["lenet5/gasl"]
+        []
+    """
+    found: dict[str, list[Record]] = {name: [] for name in RECIPES}
+    for path in sorted(folder.glob("*/*-seed*.json")):
+        record = json.loads(path.read_text())
+        name = record["recipe"]
+        if name in RECIPES and record["identity"] == identity(recipe(name, record["seed"])):
+            found[name].append(record)
+    return {name: sorted(records, key=lambda r: r["seed"]) for name, records in found.items()}
+
+
+def card_names() -> dict[str, list[str]]:
+    """The recipes of each method card.
+
+    Returns:
+        The names of :data:`gasl.methods.METHODS` that have recipes, each with them.
+
+    Example:
+        >>> card_names()["gasl"]
+        ['lenet5/gasl', 'mlp/gasl']
+    """
+    cards: dict[str, list[str]] = {}
+    for name, spec in RECIPES.items():
+        if not name.endswith("/baseline"):
+            (card,) = [known for known, cls in METHODS.items() if type(spec.method) is cls]
+            cards.setdefault(card, []).append(name)
+    return cards
+
+
+def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> str:
+    """The tables of one card: what is published, what the GASL paper prints, and ours.
+
+    Args:
+        names: The card's recipes.
+        records: From :func:`read_records`.
+
+    Returns:
+        Markdown.
+
+    Example:
+        >>> print(evidence(["mlp/gasl"], read_records(Path("nowhere"))).splitlines()[6])
+        | GASL paper, Table 1 | 1.53 | 282-100-15 | | | 29,850 (18.3x fewer) | 1.23x |
+    """
+    parts = [
+        "MNIST; test part read once, with the weights of the last epoch; mean ± standard deviation over seeds; units as",
+        "they are left after removal; one thread of a shared machine.",
+    ]
+    sources: list[str] = []
+    for network, title in _NETWORKS.items():
+        own = [name for name in names if name.startswith(f"{network}/")]
+        if not own:
+            continue
+        parts += ["", f"| {title} | {' | '.join(_COLUMNS)} |", "|---" * (len(_COLUMNS) + 1) + "|"]
+        notes = []
+        for name in [f"{network}/baseline", *own]:
+            parts += _rows(network, name, records.get(name, []), sources)
+            if name in own:
+                notes += _aim(network, name, records.get(name, []))
+        parts += ["", *notes] if notes else []
+    parts += ["", *(f"[{i}] {source}." for i, source in enumerate(sources, 1))] if sources else []
+    parts += ["", f"Again: {', '.join(f'`gasl run {name} --seed 0`' for name in names)} and further seeds."]
+    return "\n".join(parts)
+
+
+def _rows(network: str, name: str, records: Sequence[Record], sources: list[str]) -> list[str]:
+    label = "no penalty, same epochs" if name.endswith("/baseline") else f"ours, `{name}`"
+    rows = []
+    if not name.endswith("/baseline"):
+        rows = [_published_row(network, published, sources) for published in PUBLISHED.get(name, ())]
+        if name in PRINTED:
+            printed = printed_widths(network, PRINTED[name])
+            cells = [f"{PRINTED[name].error}", _dashes(printed), "", "", _fewer(macs(network, printed), network)]
+            rows.append(_row("GASL paper, Table 1", *cells, f"{PRINTED[name].speedup:.2f}x"))
+    if not records:
+        return [*rows, _row(label, "not run", "", "", "", "", "")]
+    seeds = f"{len(records)} seed{'s' if len(records) > 1 else ''}"
+    counts = [[layer["alive"] for layer in r["layers"]] for r in records]
+    own = [[round(x["size"] * (1 - x["sparsity_own"] / 100)) for x in r["layers"]] for r in records]
+    widths = _mean_widths(counts)
+    units = _dashes(widths) if own == counts else f"{_dashes(widths)} (own {_dashes(_mean_widths(own))})"
+    params = [r["params"]["small"] for r in records]
+    speed = " / ".join(f"{spread([r['speedup'][batch] for r in records], 1)}x" for batch in ("1", "128"))
+    cells = [spread([r["error_small"] for r in records], 2), units, _weights_left(records), f"{mean(params):,.0f}"]
+    return [*rows, _row(f"{label}, {seeds}", *cells, _fewer(mean(r["macs"]["small"] for r in records), network), speed)]
+
+
+def _published_row(network: str, published: Published, sources: list[str]) -> str:
+    if published.source not in sources:
+        sources.append(published.source)
+    widths = published.widths
+    weights = "-".join(f"{share:g}" for share in published.weights or ())
+    cells = [_dashes(widths), weights, "", _fewer(macs(network, widths), network)] if widths else ["", weights, "", ""]
+    return _row(f"published [{sources.index(published.source) + 1}]", f"{published.error}", *cells, "")
+
+
+def _aim(network: str, name: str, records: Sequence[Record]) -> list[str]:
+    """Whether the error is at most 0.3 points above the published one at no larger a MAC count, and by how much not."""
+    if not records or not (name in PUBLISHED or name in PRINTED):
+        return []
+    goal, whose = _goal(network, name)
+    gap = mean(r["error_small"] for r in records) - goal.error
+    said = [f"error {abs(gap):.2f} points {'above' if gap > 0 else 'below'} the {whose} one"]
+    missed = [f"error by {gap - AIM:.2f} points"] if gap > AIM else []
+    if goal.widths is not None:
+        ratio = mean(r["macs"]["small"] for r in records) / macs(network, goal.widths)
+        said.append(f"{ratio:.2f}x its MACs")
+        missed += [f"MACs by {100 * (ratio - 1):.0f} %"] if ratio > 1 else []
+    for layer, ours, theirs in zip(records[0]["nonzero"], _shares(records), goal.weights or (), strict=False):
+        missed += [f"{layer}, of which {ours:.1f} % are left for {theirs:g} %"] if ours > theirs else []
+    verdict = f"missed ({', '.join(missed)})" if missed else "met"
+    return [
+        f"`{name}`: {' at '.join(said)}; the aim (at most {AIM} points above, no more of the network) is {verdict}."
+    ]
+
+
+def _goal(network: str, name: str) -> tuple[Published, str]:
+    """The method's own paper where its numbers are known, else what the GASL paper prints."""
+    if name in PUBLISHED:
+        return PUBLISHED[name][0], "published"
+    return Published(PRINTED[name].error, "", printed_widths(network, PRINTED[name])), "printed"
+
+
+def _shares(records: Sequence[Record]) -> list[float]:
+    names = records[0]["nonzero"]
+    return [mean(100 * r["nonzero"][name][1] / r["nonzero"][name][0] for r in records) for name in names]
+
+
+def _weights_left(records: Sequence[Record]) -> str:
+    return "-".join(f"{share:.1f}" if share < 10 else f"{share:.0f}" for share in _shares(records))
+
+
+def _mean_widths(counts: Sequence[Sequence[int]]) -> list[int]:
+    return [round(mean(column)) for column in zip(*counts, strict=True)]
+
+
+def _dashes(widths: Sequence[int]) -> str:
+    return "-".join(map(str, widths))
+
+
+def _fewer(count: float, network: str) -> str:
+    whole = macs(network, (20, 50, 800, 500) if network == "lenet5" else (784, 500, 300))
+    return f"{count:,.0f}" if count >= whole else f"{count:,.0f} ({whole / count:.1f}x fewer)"
+
+
+def _row(*cells: str) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and the standard deviation where there is one.
+
+    Example:
+        >>> spread([1.0, 2.0], 1), spread([1.0], 2)
+        ('1.5 ± 0.7', '1.00')
+    """
+    text = f"{mean(values):.{digits}f}"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+def with_evidence(text: str, made: str) -> str:
+    r"""A card with its tables: between the marks, or at the end of the section Evidence if there are no marks yet.
+
+    Args:
+        text: The card.
+        made: From :func:`evidence`.
+
+    Returns:
+        The card.
+
+    Example:
+        >>> card = with_evidence("## Evidence\n\nTests.\n\n## Reference\n", "| a |")
+        >>> with_evidence(card, "| b |") == card.replace("| a |", "| b |")
+        True
+    """
+    block = f"{BEGIN}\n{made}\n{END}"
+    if BEGIN in text:
+        before, _, rest = text.partition(BEGIN)
+        return before + block + rest.partition(END)[2]
+    head, mark, tail = text.partition("\n## Reference")
+    return f"{head.rstrip()}\n\n{block}\n{mark}{tail}"
+
+
+def write_cards(root: Path) -> list[Path]:
+    """Write the tables of all cards that are there.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        The cards whose text changed.
+
+    Example:
+        >>> write_cards(Path("nowhere"))
+        []
+    """
+    records, changed = read_records(root / "docs" / "records" / "methods"), []
+    for card, names in card_names().items():
+        path = root / "docs" / "methods" / f"{card}.md"
+        if path.is_file() and (text := with_evidence(path.read_text(), evidence(names, records))) != path.read_text():
+            path.write_text(text)
+            changed.append(path)
+    return changed
+
+
+if __name__ == "__main__":
+    for written in write_cards(Path.cwd()):
+        print(written)
