@@ -1,6 +1,6 @@
 """Each method's own recipe on MNIST, as data: ``RECIPES["lenet5/gasl"]`` is all that its runs are.
 
-The original papers' recipes, shortened where they are longer than about 60 epochs (docs/methods has the originals). All
+The original papers' recipes, shortened where they are longer than about 50 epochs (docs/methods has the originals). All
 runs of a network and a seed share one dense start, which is trained once; methods that start from fresh weights use
 it as the baseline only. Strengths were chosen on the validation part, seed 0; the test part is read once, at the end.
 """
@@ -16,17 +16,17 @@ from gasl.training import TrainConfig
 __all__ = ["RECIPES", "recipe"]
 
 _DENSE = TrainConfig(epochs=20, lr=0.05, decay_from=5, drop_after=None, stop_after=None)
-_SPARSE = TrainConfig(epochs=25, lr=0.02, drop_after=None, stop_after=None)
-_TUNE = TrainConfig(epochs=15, lr=0.01, decay_from=5, drop_after=None, stop_after=None)
+_SPARSE = TrainConfig(epochs=20, lr=0.02, drop_after=None, stop_after=None)
+_TUNE = TrainConfig(epochs=10, lr=0.01, decay_from=2, drop_after=None, stop_after=None)
 
 
 def _penalised(model: str, method: Method) -> RunSpec:
-    """Dense, then with the penalty, then what is left: 60 epochs of SGD."""
+    """Dense, then with the penalty, then what is left: 50 epochs of SGD."""
     return RunSpec(model=model, method=method, dense=_DENSE, sparse=_SPARSE, tune=_TUNE)
 
 
 RECIPES: Mapping[str, RunSpec] = {
-    # The same 60 epochs without a penalty: what the schedule alone gives.
+    # The same 50 epochs without a penalty: what the schedule alone gives.
     "lenet5/baseline": _penalised("lenet5", GroupLasso(strength=0.0)),
     "lenet5/group_lasso": _penalised("lenet5", GroupLasso(strength=0.1)),
     "lenet5/structured_attention": _penalised("lenet5", StructuredAttention(strength=0.1)),
