@@ -80,8 +80,8 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
         | GASL paper, Table 1 | 1.53 | 282-100-15 | | | 29,850 (18.3x fewer) | 1.23x |
     """
     parts = [
-        "MNIST; test part read once, with the weights of the last epoch; mean ± standard deviation over seeds; units left",
-        "after removal; one thread of a shared machine.",
+        "MNIST; test part read once, with the weights of the last epoch; mean ± standard deviation over seeds; units",
+        "left after removal; one thread of a shared machine.",
     ]
     sources: list[str] = []
     for network, title in _NETWORKS.items():
