@@ -9,6 +9,7 @@ from gasl.files import export, load, save
 from gasl.measure import Comparison, Measurement, compare, measure
 from gasl.methods import (
     GASL,
+    L0,
     L1,
     METHODS,
     Attention,
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GASL",
+    "L0",
     "L1",
     "METHODS",
     "Attention",

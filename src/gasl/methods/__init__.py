@@ -10,6 +10,7 @@ from gasl.methods.base import Groups, Method, State
 from gasl.methods.depgraph_norm import DepGraphNorm
 from gasl.methods.gasl import GASL
 from gasl.methods.group_lasso import GroupLasso
+from gasl.methods.l0 import L0
 from gasl.methods.l1 import L1
 from gasl.methods.network_slimming import NetworkSlimming
 from gasl.methods.penalty import Penalty
@@ -17,6 +18,7 @@ from gasl.methods.structured_attention import StructuredAttention
 
 __all__ = [
     "GASL",
+    "L0",
     "L1",
     "METHODS",
     "Attention",

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, Self, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gasl.errors import InputError, unknown_name
 from gasl.maths.norms import Orientation
@@ -71,6 +71,7 @@ class State:
         beta: The random factors of Algorithm 1 now in use, one tensor per axis; None when none are drawn.
         rates: What ``before_step`` found for ``after_step``, one tensor per axis; None when there is nothing to do.
         dead: Groups that were cut and stay exactly zero, one bool tensor per axis; None when none were.
+        posterior: The method's own parameters, a part of the network while it trains; None for a method without any.
 
     Example:
         >>> State(strength=0.1, generator=torch.Generator().manual_seed(0)).step
@@ -83,6 +84,7 @@ class State:
     beta: list[Tensor] | None = None
     rates: list[Tensor] | None = None
     dead: list[Tensor] | None = None
+    posterior: nn.Module | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

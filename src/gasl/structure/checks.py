@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from gasl.errors import InputError
+from gasl.structure.replaced import attached
 from gasl.structure.running import unwrapped
 
 __all__ = ["checked", "finite", "traceable"]
@@ -64,7 +65,8 @@ def traceable(model: nn.Module) -> nn.Module:
         The network itself.
 
     Raises:
-        InputError: If :func:`checked` does, or a parameter is complex, has no elements, or was made in inference mode.
+        InputError: If :func:`checked` does, or a parameter is complex, has no elements, or was made in inference mode,
+            or a sparsifier's posterior is attached.
 
     Example:
         >>> traceable(nn.Linear(2, 1, dtype=torch.complex64))
@@ -72,6 +74,11 @@ def traceable(model: nn.Module) -> nn.Module:
         gasl.errors.InputError: Linear has the parameter 'weight' of type torch.complex64; complex weights have no ...
     """
     model = checked(model)
+    if attached(model):
+        raise InputError(
+            f"{type(model).__name__} has gates or a posterior of a sparsifier in it; call the sparsifier's finish(), "
+            "folded() or detach() first"
+        )
     for name, tensor in model.named_parameters():
         if tensor.is_complex():
             reason = f"of type {tensor.dtype}; complex weights have no rule: hold real and imaginary parts apart"

@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 from gasl.errors import InputError
 
-__all__ = ["learning_rates", "states_of"]
+__all__ = ["check_own", "learning_rates", "states_of"]
 
 
 def learning_rates(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], float]:
@@ -69,3 +69,31 @@ def states_of(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> Iterator[d
             if isinstance(state, Tensor) and state.shape == tensor.shape:
                 found.setdefault(kind, {})[name] = state
     yield from found.values()
+
+
+def check_own(optimizer: Optimizer, own: Mapping[str, Tensor]) -> None:
+    """Refuse an optimizer that holds some of a method's own parameters and lets them decay.
+
+    Args:
+        optimizer: The optimizer.
+        own: The method's parameters by name.
+
+    Raises:
+        InputError: If one is in no group, or in one with weight decay.
+
+    Example:
+        >>> import torch
+        >>> gate = torch.zeros(2, requires_grad=True)
+        >>> check_own(torch.optim.SGD([gate], lr=0.1), {"conv1.log_alpha": gate})
+    """
+    decay = {id(p): float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups for p in group["params"]}
+    for name, tensor in own.items():
+        if id(tensor) not in decay:
+            reason = "is in no param group of this optimizer"
+        elif decay[id(tensor)] > 0:
+            reason = f"has a weight decay of {decay[id(tensor)]}, which would pull it to where it means nothing"
+        else:
+            continue
+        raise InputError(
+            f"the method's own parameter {name!r} {reason}; build the optimizer from sparsifier.param_groups()"
+        )

@@ -3,22 +3,25 @@
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from gasl.errors import InputError
 from gasl.methods.base import Method, State, check_number
 from gasl.methods.calibration import calibrated_strength
+from gasl.methods.draws import Draws
+from gasl.methods.posterior import Posterior, Stochastic
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
+from gasl.sparsifier.hosting import attach_posterior, folded, places_of, refuse_wrapped
+from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
 from gasl.structure.groups import UnitGroups, versions
-from gasl.structure.optimizers import learning_rates, states_of
+from gasl.structure.optimizers import check_own, learning_rates, states_of
+from gasl.structure.replaced import restore
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
 from gasl.structure.trace import trace
@@ -41,9 +44,11 @@ class Sparsifier:
         sparsifier.step(optimizer)
 
     Instead of the last line, ``sparsifier.attach(optimizer)`` once lets the optimizer's own hooks do it, as where a
-    trainer takes the steps. The network is changed only by setting weights; everything that lives during training is
-    in :meth:`state_dict`. An axis of which any weight that would be set is frozen (``requires_grad=False``) is not
-    penalised; so freeze layers, load weights and move the network before.
+    trainer takes the steps. The network is changed by setting weights, and by a method with parameters of its own
+    (gates, posteriors): until :meth:`finish` or :meth:`detach` these are the network's last child and in its
+    ``state_dict``. Everything else that lives during training is in :meth:`state_dict`. An axis of which any weight
+    that would be set is frozen (``requires_grad=False``) is not penalised; so freeze layers, load weights and move the
+    network before.
 
     Args:
         model: The network; a ``torch.compile`` or DDP wrapper is looked through.
@@ -97,12 +102,16 @@ class Sparsifier:
         unset = 0.0 if method.usual_strength is None else math.nan
         strength = unset if method.strength is None else method.strength
         self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
+        self.posterior: Posterior | None = None
+        if isinstance(method, Stochastic):
+            refuse_wrapped(model, method)
+            draws = Draws(self.state.generator, seed)
+            places = places_of(self.model, self.structure, method, self.groups, floors, protect)
+            self.posterior = self.state.posterior = attach_posterior(self.model, method.posterior(places, draws))
         self._frozen: list[Tensor] | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
-        self._outstanding: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()  # stepped, and not yet acted on
-        self._attached: WeakSet[Optimizer] = WeakSet()
-        self._handles: list[RemovableHandle] = []
+        self._watch = Watch(lambda: self._prepare(None), self.step)
 
     @property
     def strength(self) -> float:
@@ -115,8 +124,13 @@ class Sparsifier:
         self.state.strength = float(value)
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for the optimizer: every trainable parameter of the model."""
-        return [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
+        """Parameter groups for the optimizer: the model's trainable parameters; the method's own, without decay."""
+        own = [] if self.posterior is None else list(self.posterior.parameters())
+        known = {id(p) for p in own}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]}
+        ]
+        return [*groups, {"params": own, "weight_decay": 0.0}] if own else groups
 
     def penalty(self, loss: Tensor | None = None) -> Tensor:
         """The method's term of the loss: 0-dim; a zero for methods that act after the step.
@@ -146,33 +160,22 @@ class Sparsifier:
         Raises:
             InputError: If a weight is in none of its parameter groups.
         """
-        if optimizer in self._outstanding:
-            taken = self._outstanding[optimizer]
+        if optimizer in self._watch:
+            taken = self._watch.take(optimizer)
         else:
             taken = self._prepared != versions(self.groups.tensors)
-            self._watch(optimizer)
-        self._outstanding[optimizer] = False
+            self._add(optimizer)
         if taken:
             self._apply(optimizer)
 
     def attach(self, optimizer: Optimizer) -> None:
         """Let the optimizer's own step hooks call :meth:`step`."""
-        self._attached.add(optimizer)
-        self._watch(optimizer)
+        self._add(optimizer, driving=True)
 
-    def _watch(self, optimizer: Optimizer) -> None:
-        def before(*_: object) -> None:
-            self._outstanding[optimizer] = False
-            self._prepare(None)
-
-        def after(*_: object) -> None:
-            self._outstanding[optimizer] = True
-            if optimizer in self._attached:
-                self.step(optimizer)
-
-        if optimizer not in self._outstanding:
-            self._outstanding[optimizer] = False
-            self._handles += [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+    def _add(self, optimizer: Optimizer, driving: bool = False) -> None:
+        if self.posterior is not None and optimizer not in self._watch:
+            check_own(optimizer, dict(self.posterior.named_parameters()))
+        self._watch.add(optimizer, driving)
 
     def _check_sizes(self) -> None:
         if self._shapes != [tensor.shape for tensor in self.groups.tensors.values()]:
@@ -183,7 +186,7 @@ class Sparsifier:
 
     def _prepare(self, loss: Tensor | None) -> None:
         self._check_sizes()
-        if self._frozen is not None or any(self._outstanding.values()):
+        if self._frozen is not None or self._watch.outstanding:
             return
         if math.isnan(self.state.strength):
             with torch.no_grad():
@@ -211,8 +214,8 @@ class Sparsifier:
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
-        structure = trace(self.model, self._example_inputs)
-        tensors = named_tensors(self.model)
+        model = self._plain()
+        structure, tensors = trace(model, self._example_inputs), named_tensors(model)
         return list(sparsity(tensors, structure, liveness(tensors, structure, self._protect)))
 
     def freeze(self) -> None:
@@ -220,6 +223,19 @@ class Sparsifier:
         self._check_sizes()
         self._frozen = self.groups.dead()
         self._prepared = None
+        if self.posterior is not None:
+            self.posterior.freeze(dict(self.model.named_parameters()))
+
+    def folded(self) -> nn.Module:
+        """A copy of the network as it is in test mode, at full size and with nothing of the method left in it.
+
+        Returns:
+            The copy: dead units are zero, survivors multiplied as the method says.
+        """
+        return folded(self.model)
+
+    def _plain(self) -> nn.Module:
+        return self.model if self.posterior is None else self.folded()
 
     def finish(self) -> nn.Module:
         """Remove what died. The network itself is not touched.
@@ -230,17 +246,18 @@ class Sparsifier:
         Raises:
             RemovalError: If an output would have changed.
         """
-        small, self.removal = shrink(self.model, self._example_inputs, protect=self._protect_names)
+        small, self.removal = shrink(self._plain(), self._example_inputs, protect=self._protect_names)
         self.detach()
         return small
 
     def detach(self) -> None:
-        """Let go of every optimizer; the network keeps the weights that it has."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._attached.clear()
-        self._outstanding.clear()
+        """Let go of the network and of every optimizer; the network keeps the weights that it has.
+
+        What a method added to the network goes, and is not multiplied into the weights (see :meth:`folded`).
+        """
+        self._watch.clear()
+        restore(self.model)
+        self.posterior = self.state.posterior = None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that lives: strength, step count, generator, factors, rates, norms, cut and frozen groups."""
@@ -249,6 +266,7 @@ class Sparsifier:
             "strength": self.state.strength,
             "step": self.state.step,
             "generator": self.state.generator.get_state(),
+            "posterior": None if self.posterior is None else self.posterior.extra_state(),
             "beta": _copies(self.state.beta),
             "rates": _copies(self.state.rates),
             "dead": _copies(self.state.dead),
@@ -270,6 +288,8 @@ class Sparsifier:
         device = self.groups.zero().device
         self.state.strength, self.state.step = float(state["strength"]), int(state["step"])
         self.state.generator.set_state(state["generator"].cpu())
+        if self.posterior is not None:
+            self.posterior.load_extra_state(state["posterior"])
         self.state.beta, self.state.rates = _copies(state["beta"], device), _copies(state["rates"], device)
         self.state.dead = _copies(state["dead"], device)
         self.groups.known = _copies(state["norms"], device)

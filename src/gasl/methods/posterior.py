@@ -1,0 +1,263 @@
+"""Methods with parameters of their own: gates and posteriors that live in the network while it trains.
+
+A :class:`Stochastic` method makes a :class:`Posterior`, an ``nn.Module`` that becomes the network's last child. From
+then on the network's modules read what it makes of their parameters (:mod:`gasl.structure.replaced`):
+
+* in training a sample, with gradients for the parameter and for the posterior's own;
+* in test mode the parameter times a factor: exactly 0 where the method counts it as dead, elsewhere what the method
+  multiplies survivors with.
+
+What is removed in the end is what the test-mode network has at zero.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gasl.errors import InputError
+from gasl.methods.base import Groups, LearningRate, Method, State
+from gasl.methods.draws import Draws
+from gasl.structure.replaced import Run
+from gasl.structure.sites import Sites, UnitSite
+
+__all__ = ["Posterior", "Stochastic", "UnitPosterior", "ramp"]
+
+
+class Posterior(nn.Module, ABC):
+    """What a method adds to a network while it trains.
+
+    Args:
+        draws: Its random numbers.
+        names: The parameters that it replaces.
+        noisy: Those of them that are weights of layers whose output gets the noise (:meth:`layer`).
+    """
+
+    def __init__(self, draws: Draws, names: Iterable[str], noisy: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.draws = draws
+        self.names = frozenset(names)
+        self.noisy = frozenset(noisy)
+        self._fixed: dict[str, Tensor] | None = None
+
+    def forward(self, *passed: Any) -> Any:
+        """What comes in, unchanged: a network that runs its children in turn (``nn.Sequential``) meets this one too."""
+        return passed[0] if len(passed) == 1 else passed
+
+    @abstractmethod
+    def sampled(self, name: str, tensor: Tensor) -> Tensor:
+        """What training reads in place of a parameter; the same in every pass of an optimizer step.
+
+        Also of the weight of a noisy layer, where something else than the layer's own forward reads it.
+        """
+
+    @abstractmethod
+    def factor(self, name: str, tensor: Tensor) -> Tensor:
+        """What test mode multiplies a parameter with: 0 where it is dead; to be broadcast over the parameter."""
+
+    def layer(self, name: str, run: Run, inputs: Tensor) -> Tensor:
+        """The training forward of a noisy layer.
+
+        Args:
+            name: The layer's weight.
+            run: The layer as a function of inputs, weight and bias.
+            inputs: Its inputs.
+
+        Returns:
+            Its outputs.
+        """
+        raise NotImplementedError(name)  # a posterior that names noisy layers has this
+
+    def constrain_(self) -> None:
+        """Bring the posterior's own parameters back into their range, after each optimizer step."""
+
+    def effective(self, name: str, tensor: Tensor, training: bool) -> Tensor:
+        """What a module reads in place of a parameter.
+
+        Args:
+            name: The parameter's name in the network.
+            tensor: The parameter.
+            training: Whether the module that reads it is in training mode.
+
+        Returns:
+            A tensor of the same shape.
+        """
+        if self._fixed is not None:
+            return tensor * self._fixed[name]
+        if training:
+            return self.sampled(name, tensor)
+        with torch.no_grad():
+            factor = self.factor(name, tensor)
+        return tensor * factor
+
+    @torch.no_grad()
+    def freeze(self, tensors: dict[str, Tensor]) -> None:
+        """From now on training, too, reads the parameters times the factors of this moment.
+
+        Args:
+            tensors: The network's parameters by name.
+        """
+        self._fixed = {name: self.factor(name, tensors[name]).clone() for name in self.names}
+
+    @torch.no_grad()
+    def fold_(self, tensors: dict[str, Tensor]) -> None:
+        """Write the test-mode network's parameters into the network (that this posterior was just taken off)."""
+        for name in self.names:
+            tensors[name].copy_(self.effective(name, tensors[name], training=False))
+
+    def own(self, place: str, **tensors: Tensor) -> nn.Module:
+        """A child that holds parameters of the posterior's own.
+
+        Args:
+            place: The axis or parameter of the network that they belong to.
+            **tensors: Their values at the start.
+
+        Returns:
+            The child, with the parameters as attributes.
+        """
+        child = self._modules.get(key := place.replace(".", "/")) or nn.Module()
+        for name, tensor in tensors.items():
+            child.register_parameter(name, nn.Parameter(tensor))
+        self._modules[key] = child
+        return child
+
+    def extra_state(self) -> dict[str, Any]:
+        """What is fixed, for the sparsifier's state."""
+        return {"draws": self.draws.state_dict(), "fixed": self._fixed}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`extra_state` was taken."""
+        self.draws.load_state_dict(state["draws"])
+        self._fixed = state["fixed"]
+
+
+class UnitPosterior(Posterior):
+    """One random multiplier z for each unit of each axis, which all carriers of the unit share.
+
+    A subclass gives the three things that make a method: a sample of z, its value in test mode, and a score that is
+    above 0 for the units that are alive. Of an axis that would keep fewer units than it must, the ones with the highest
+    scores stay.
+
+    Args:
+        draws: Its random numbers.
+        units: The axes.
+        more: Further parameters that a subclass replaces.
+        noisy: As for :class:`Posterior`.
+    """
+
+    def __init__(
+        self, draws: Draws, units: tuple[UnitSite, ...], more: Iterable[str] = (), noisy: Iterable[str] = ()
+    ) -> None:
+        super().__init__(draws, {u.place[0] for site in units for u in site.carriers} | set(more), noisy)
+        self.units = units
+        self._carried = {
+            name: [(i, u) for i, site in enumerate(units) for u in site.carriers if u.place[0] == name]
+            for name in self.names
+        }
+
+    @abstractmethod
+    def sample(self, axis: int) -> Tensor:
+        """The multipliers z of an axis in this optimizer step, shape ``(M,)``, with a graph."""
+
+    @abstractmethod
+    def mean(self, axis: int) -> Tensor:
+        """What survivors of an axis are multiplied with, shape ``(M,)``, never 0 for a unit that may stay."""
+
+    @abstractmethod
+    def score(self, axis: int) -> Tensor:
+        """Above 0 for units that are alive, shape ``(M,)``."""
+
+    def test(self, axis: int) -> Tensor:
+        """The multipliers of test mode: the mean of units that are alive, else exactly 0."""
+        score, floor = self.score(axis), self.units[axis].floor
+        alive = score > 0
+        if int(alive.sum()) < floor:
+            alive[score.topk(floor).indices] = True
+        return torch.where(alive, self.mean(axis), 0.0)
+
+    def sampled(self, name: str, tensor: Tensor) -> Tensor:
+        """The parameter times z of each of its units."""
+        return tensor * self._spread(name, tensor, [self.sample(i) for i, _ in self._carried[name]])
+
+    def factor(self, name: str, tensor: Tensor) -> Tensor:
+        """Z of test mode."""
+        return self._spread(name, tensor, [self.test(i) for i, _ in self._carried[name]])
+
+    def _spread(self, name: str, tensor: Tensor, multipliers: list[Tensor]) -> Tensor:
+        product = tensor.new_ones(())
+        for (_, units), z in zip(self._carried[name], multipliers, strict=True):
+            shape = [1] * tensor.ndim
+            shape[units.place[1]] = -1
+            product = product * units.spread(z).view(shape)
+        return product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stochastic(Method, ABC):
+    """Base of all methods with a posterior: the hooks, written once.
+
+    Args:
+        warmup: Optimizer steps over which the penalty grows to its full strength; in the first ``delay`` it is 0.
+        delay: Optimizer steps without the penalty.
+    """
+
+    warmup: int = 0
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no training could use."""
+        super().__post_init__()
+        for name in ("warmup", "delay"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must be 0 or more optimizer steps, got {getattr(self, name)}")
+
+    @abstractmethod
+    def posterior(self, sites: Sites, draws: Draws) -> Posterior:
+        """The method's own parameters for a network, at their values of the start.
+
+        Raises:
+            InputError: If the network has no place for them.
+        """
+
+    @abstractmethod
+    def cost(self, groups: Groups, posterior: Posterior) -> Tensor:
+        """The penalty at strength 1: a KL divergence, or an expected number of weights; 0-dim, differentiable."""
+
+    def penalty(self, groups: Groups, state: State) -> Tensor:
+        """Strength times the cost."""
+        weight = state.strength * ramp(state.step, self.delay, self.warmup)
+        return weight * self.cost(groups, self._of(state)) if weight > 0 else groups.zero()
+
+    def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
+        """Bring the posterior's parameters back into their range, and draw anew in the next step."""
+        posterior = self._of(state)
+        posterior.constrain_()
+        posterior.draws.forget()
+
+    @staticmethod
+    def _of(state: State) -> Posterior:
+        assert isinstance(state.posterior, Posterior)  # the sparsifier put it there
+        return state.posterior
+
+
+def ramp(step: int, delay: int, warmup: int) -> float:
+    """How much of the penalty acts: 0 for ``delay`` steps, then linearly to 1 over ``warmup`` steps.
+
+    Args:
+        step: Optimizer steps done.
+        delay: Steps without it.
+        warmup: Steps until it is whole.
+
+    Returns:
+        A number from 0 to 1.
+
+    Example:
+        >>> [ramp(step, delay=1, warmup=2) for step in range(5)]
+        [0.0, 0.0, 0.5, 1.0, 1.0]
+    """
+    if step < delay:
+        return 0.0
+    return 1.0 if warmup == 0 else min(1.0, (step - delay) / warmup)
