@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +13,10 @@ from gasl.errors import InputError
 from gasl.methods.base import Method, State, check_number
 from gasl.methods.calibration import calibrated_strength
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, Stochastic
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
-from gasl.sparsifier.hosting import attach_posterior, folded, places_of, refuse_wrapped
+from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
 from gasl.structure.groups import UnitGroups, versions
@@ -102,12 +102,9 @@ class Sparsifier:
         unset = 0.0 if method.usual_strength is None else math.nan
         strength = unset if method.strength is None else method.strength
         self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
-        self.posterior: Posterior | None = None
-        if isinstance(method, Stochastic):
-            refuse_wrapped(model, method)
-            draws = Draws(self.state.generator, seed)
-            places = places_of(self.model, self.structure, method, self.groups, floors, protect)
-            self.posterior = self.state.posterior = attach_posterior(self.model, method.posterior(places, draws))
+        draws = Draws(self.state.generator, seed)
+        places = partial(places_of, self.model, self.structure, method, self.groups, floors, protect)
+        self.posterior = self.state.posterior = attach_posterior(model, method, places, draws)
         self._frozen: list[Tensor] | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known

@@ -1,6 +1,6 @@
 """A network as the host of a method's own parameters: where they go, how they come in and how they leave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -8,38 +8,19 @@ from torch import nn
 
 from gasl.errors import InputError
 from gasl.methods.base import Method
-from gasl.methods.posterior import Posterior
+from gasl.methods.draws import Draws
+from gasl.methods.posterior import Posterior, Stochastic
 from gasl.removal.apply import duplicate
 from gasl.removal.liveness import liveness
 from gasl.structure.axes import Structure
 from gasl.structure.groups import UnitGroups
 from gasl.structure.replaced import replace, restore
-from gasl.structure.running import named_tensors
+from gasl.structure.running import named_tensors, unwrapped
 from gasl.structure.selection import weight_groups
 from gasl.structure.sites import Sites, sites
 from gasl.structure.weights import WeightGroups
 
-__all__ = ["attach_posterior", "folded", "places_of", "refuse_wrapped"]
-
-
-def refuse_wrapped(model: nn.Module, method: Method) -> None:
-    """Refuse a network whose wrapper has already listed its parameters.
-
-    Args:
-        model: The network as the user gave it.
-        method: The method, which would add some.
-
-    Raises:
-        InputError: If it is wrapped for several processes or devices.
-
-    Example:
-        >>> refuse_wrapped(nn.Linear(1, 1), Method())
-    """
-    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        raise InputError(
-            f"{type(method).__name__} adds parameters to the network, which {type(model).__name__} would not see: "
-            "make the sparsifier of the network first, then wrap the network"
-        )
+__all__ = ["attach_posterior", "folded", "places_of"]
 
 
 def places_of(
@@ -91,17 +72,33 @@ def _stubborn(model: nn.Module, structure: Structure, places: Sites) -> frozense
     return frozenset(site.name for site in doubtful if site.size > 1 and bool(kept[site.name][0]))
 
 
-def attach_posterior(model: nn.Module, posterior: Posterior) -> Posterior:
-    """Make a posterior a part of a network.
+def attach_posterior(model: nn.Module, method: Method, places: Callable[[], Sites], draws: Draws) -> Posterior | None:
+    """Make a method's own parameters a part of a network.
 
     Args:
-        model: The network.
-        posterior: What its modules are to read.
+        model: The network as the user gave it.
+        method: The method.
+        places: Finds where they go.
+        draws: Their random numbers.
 
     Returns:
-        The posterior, in the network's mode.
+        The posterior, in the network's mode; None for a method without one.
+
+    Raises:
+        InputError: If the network's wrapper has already listed its parameters.
+
+    Example:
+        >>> attach_posterior(nn.Linear(1, 1), Method(), lambda: None, Draws(torch.Generator(), 0))
     """
-    replace(model, posterior.train(model.training), posterior.names, posterior.noisy)
+    if not isinstance(method, Stochastic):
+        return None
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        raise InputError(
+            f"{type(method).__name__} adds parameters to the network, which {type(model).__name__} would not see: "
+            "make the sparsifier of the network first, then wrap the network"
+        )
+    host, posterior = unwrapped(model), method.posterior(places(), draws)
+    replace(host, posterior.train(host.training), posterior.names, posterior.noisy)
     return posterior
 
 
