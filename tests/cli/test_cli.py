@@ -155,4 +155,4 @@ def test_help_and_the_entry_point():
         check=False,
     )
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("demo", "train", "shrink", "measure", "report"))
+    assert all(command in done.stdout for command in ("demo", "train", "shrink", "measure", "methods", "report"))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gasl.cli.methods import describe, overview
 from gasl.experiments.networks import example_for, factory, network
 from gasl.experiments.spec import RunSpec
 from gasl.files import export, save
@@ -207,6 +208,15 @@ def shrink(
     print(compare(dense, small, example[:1], batches=tuple(batches or (1, 128)), threads=threads))
 
 
+def methods(name: str | None = None) -> None:
+    """List the methods with their hyper-parameters and papers, or explain one.
+
+    Args:
+        name: The method to explain; all are listed without it.
+    """
+    print(overview() if name is None else describe(name))
+
+
 def report(run: Path) -> None:
     """Write report.html of a finished run again, from the files in its folder.
 
@@ -225,5 +235,6 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "recipes": recipes,
     "shrink": shrink,
     "measure": measure,
+    "methods": methods,
     "report": report,
 }

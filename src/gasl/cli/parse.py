@@ -23,6 +23,7 @@ __all__ = ["ParseError", "parse"]
 
 
 _POSITIONAL = ("report", "run")  # their first word needs no flag
+_OPTIONAL = {"methods": ("name", "the method to explain; all are listed without it")}  # it needs no flag either
 
 
 class ParseError(Exception):
@@ -81,7 +82,10 @@ def _parser(name: str, command: Callable[..., None]) -> Any:
     parser = _Parser(prog=f"gasl {name}", description=(command.__doc__ or "").splitlines()[0], exit_on_error=True)
     parser.add_argument("--config", action="config", help="a YAML file with any of these flags")
     parameters = inspect.signature(command).parameters
-    parser.add_function_arguments(command, skip={"method"}, as_positional=name in _POSITIONAL)
+    first, explained = _OPTIONAL.get(name, ("", ""))
+    parser.add_function_arguments(command, skip={"method", first}, as_positional=name in _POSITIONAL)
+    if first:
+        parser.add_argument(first, nargs="?", help=explained)
     if "method" in parameters:
         known = ", ".join(METHODS)
         parser.add_argument("--method", type=str, default="gasl", help=f"how it gets small: {known}")

@@ -11,7 +11,7 @@ unstructured attention. Readings: docs/readings.md, R3 (inverse), R4 (V), R5 (no
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import final
+from typing import ClassVar, final
 
 from torch import Tensor
 
@@ -48,6 +48,8 @@ class Attention(Penalty):
         >>> Attention(over=GroupLasso()).rates([torch.tensor([2.0, 1.0, 0.0, 1.0])], strength=2.0)  # 1 - z
         [tensor([0.0000, 1.0000, 2.4142, 1.0000])]
     """
+
+    paper: ClassVar[str] = "GASL: Guided Attention for Sparsity Learning in Deep Neural Networks, Section 3.2"
 
     over: Penalty | None = None
     alpha: float = 1.0

@@ -106,6 +106,7 @@ class Method:
         gasl.errors.InputError: strength must be a finite number >= 0, got -0.1
     """
 
+    paper: ClassVar[str] = ""  # where it comes from: authors, title, year
     usual_strength: ClassVar[float | None] = 0.1  # what a run takes if it is given none; None: there is no penalty
 
     strength: float | None = None

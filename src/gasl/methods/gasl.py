@@ -12,7 +12,7 @@ stands with the largest norm ("rank"). Readings: docs/readings.md, R1-R5 and R6-
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, final, get_args
+from typing import Any, ClassVar, Literal, Self, final, get_args
 
 from torch import Tensor
 
@@ -62,6 +62,8 @@ class GASL(Penalty):
         >>> GASL().rates(norms, 2.0, beta)  # 1 - z of Vhat = (6.5, -0.5, -1.5, -0.5)
         [tensor([0.0000, 1.4685, 1.7809, 1.4685])]
     """
+
+    paper: ClassVar[str] = "GASL: Guided Attention for Sparsity Learning in Deep Neural Networks, Section 4"
 
     alpha: float = 1.0
     inverse: Inverse = "standardised"

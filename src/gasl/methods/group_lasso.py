@@ -11,7 +11,7 @@ soft thresholding. Readings: docs/readings.md, R1 (M) and R2 (orientation).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from torch import Tensor
 
@@ -39,6 +39,11 @@ class GroupLasso(Penalty):
         >>> GroupLasso().value([torch.tensor([3.0, 0.0, 0.0, 1.0])], strength=0.5)
         tensor(1.)
     """
+
+    paper: ClassVar[str] = (
+        "Wei Wen, Chunpeng Wu, Yandan Wang, Yiran Chen, Hai Li. Learning structured sparsity in deep neural networks. "
+        "Advances in Neural Information Processing Systems, 2016."
+    )
 
     normalise: bool = True
 

@@ -41,6 +41,10 @@ class L1(Penalty):
         tensor(2.)
     """
 
+    paper: ClassVar[str] = (
+        "Robert Tibshirani. Regression shrinkage and selection via the lasso. "
+        "Journal of the Royal Statistical Society B 58, 1996."
+    )
     usual_strength: ClassVar[float | None] = 1e-4
 
     granularity: Granularity = "weight"

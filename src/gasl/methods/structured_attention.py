@@ -11,7 +11,7 @@ with 1/psi in one of five readings (:mod:`gasl.maths.attention`). Readings: docs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 from torch import Tensor
 
@@ -61,6 +61,8 @@ class StructuredAttention(Penalty):
         >>> StructuredAttention().rates([torch.tensor([2.0, 1.0, 0.0, 1.0])], strength=2.0)  # 1 - z, not below 0
         [tensor([0.0000, 1.0000, 2.4142, 1.0000])]
     """
+
+    paper: ClassVar[str] = "GASL: Guided Attention for Sparsity Learning in Deep Neural Networks, Section 3"
 
     alpha: float = 1.0
     inverse: Inverse = "standardised"
