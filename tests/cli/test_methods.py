@@ -76,6 +76,6 @@ def test_the_command(capsys):
 def test_types_are_written_as_they_are_typed():
     text = describe("attention")
     assert "--attention.strength 0.1  (float or null)" in text
-    assert "--attention.scope coupled  (filter, coupled)" in text
+    assert "--attention.linear in  (in, out)" in text
     assert "--attention.over null  (Penalty or null)" in text
     assert "--attention.normalise true  (bool)" in text

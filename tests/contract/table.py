@@ -13,7 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from contract.networks import NETWORKS
-from gasl.methods import GASL, L1, Attention, GroupLasso, Method, StructuredAttention
+from gasl.methods import GASL, L1, Attention, DepGraphNorm, GroupLasso, Method, NetworkSlimming, StructuredAttention
 
 __all__ = ["CASES", "ROWS", "Case", "Setting", "cases", "every_case"]
 
@@ -35,6 +35,7 @@ class Setting:
     optimizer: From ``param_groups()``.
     draws: What its random numbers are drawn for: nothing, the whole step, or each example (two halves of a batch are
         then not the batch).
+    off: Fields that turn it off.
     exact: Whether there are exact zeros; a term of the loss alone gives none.
     refused: Networks on which it does not work, each with what the error says.
     """
@@ -43,20 +44,26 @@ class Setting:
     steps: int = 40
     optimizer: Callable[[Iterable[dict[str, Any]]], Optimizer] = sgd
     draws: Literal["nothing", "step", "example"] = "nothing"
+    off: Mapping[str, Any] = field(default_factory=lambda: {"strength": 0.0})
     exact: bool = True
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def off(self) -> Method:
+    def idle(self) -> Method:
         """The same at strength 0."""
-        return replace(self.method, strength=0.0)
+        return replace(self.method, **self.off)
 
+
+NO_CUT = {"strength": 0.0, "fraction": None, "cut_at": None}
+WITHOUT_BATCH_NORM = dict.fromkeys(("lenet", "mlp", "transformer", "attention"), "no layer .* has a batch norm")
 
 ROWS: Mapping[str, tuple[Setting, ...]] = {
     "attention": (
         Setting(method=Attention(strength=1.0, granularity="weight")),
+        Setting(method=Attention(strength=0.6, over=NetworkSlimming(), scope="scale"), refused=WITHOUT_BATCH_NORM),
         Setting(method=Attention(strength=1.0, over=GASL(beta="fixed"), alpha=0.3), draws="step"),
     ),
+    "depgraph_norm": (Setting(method=DepGraphNorm(strength=0.3, fraction=0.4, cut_at=30), off=NO_CUT),),
     "gasl": (
         Setting(method=GASL(strength=1.2), draws="step"),
         Setting(method=GASL(strength=1.0, beta="fresh", scope="filter"), draws="step"),
@@ -67,6 +74,10 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=GroupLasso(strength=1.7, scope="filter", linear="out")),
     ),
     "l1": (Setting(method=L1(strength=0.06)),),
+    "network_slimming": (
+        Setting(method=NetworkSlimming(strength=0.6), refused=WITHOUT_BATCH_NORM),
+        Setting(method=NetworkSlimming(strength=0.01, fraction=0.4, cut_at=20), off=NO_CUT, refused=WITHOUT_BATCH_NORM),
+    ),
     "structured_attention": (
         Setting(method=StructuredAttention(strength=1.0)),
         Setting(method=StructuredAttention(strength=0.3, step="loss"), exact=False),

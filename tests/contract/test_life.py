@@ -54,7 +54,7 @@ def test_the_penalty_is_a_finite_scalar_that_can_be_differentiated_or_is_zero(ca
 
 @every_case()
 def test_units_die_that_do_not_die_at_strength_zero(case):
-    training = Training(case, case.setting.off)
+    training = Training(case, case.setting.idle)
     for _ in range(case.setting.steps):
         assert training.step()[0] == 0
     assert zeros(training.model) == 0

@@ -50,6 +50,10 @@ class DepGraphNorm(CutPenalty):
         [tensor([8.0000, 1.5000])]
     """
 
+    paper: ClassVar[str] = (
+        "Gongfan Fang, Xinyin Ma, Mingli Song, Michael Bi Mi, Xinchao Wang. "
+        "DepGraph: towards any structural pruning. CVPR 2023."
+    )
     usual_strength: ClassVar[float | None] = 5e-4
 
     alpha: float = 4.0

@@ -48,6 +48,10 @@ class NetworkSlimming(CutPenalty):
         tensor(1.5000)
     """
 
+    paper: ClassVar[str] = (
+        "Zhuang Liu, Jianguo Li, Zhiqiang Shen, Gao Huang, Shoumeng Yan, Changshui Zhang. "
+        "Learning efficient convolutional networks through network slimming. ICCV 2017."
+    )
     usual_strength: ClassVar[float | None] = 1e-4
 
     scope: Scope = "scale"
