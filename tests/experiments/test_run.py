@@ -12,6 +12,7 @@ from gasl.experiments import RunSpec, demo_spec, factory
 from gasl.experiments.demo import run_demo
 from gasl.experiments.record import second_feature_maps
 from gasl.experiments.run import RunOptions, train_run
+from gasl.methods.l0 import L0
 from gasl.models import MLP, LeNet5
 from gasl.report import ReportData
 from gasl.training import TrainConfig, error_percent
@@ -88,6 +89,21 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_result(finished, tmp_path):
     resumed = train_run(quick(), tmp_path, dataclasses.replace(QUIET, resume=True))
     for key in ("error_dense", "error_small", "layers", "params", "macs", "max_rel_diff"):
         assert resumed[key] == whole[key]
+
+
+def test_gates_are_part_of_the_network_until_the_removal(tmp_path):
+    """What validation sees while a method's own parameters are in the network is what is left without them."""
+    phase = dataclasses.replace(quick().sparse, optimizer="adam", lr=0.05)
+    spec = quick(method=L0(strength=1e-3), sparse=phase, tune=None)
+    result = train_run(spec, tmp_path, QUIET)
+    assert result["error_before_removal"] == result["error_after_removal"]
+    assert result["max_rel_diff"] <= 1e-5
+    assert all(20 <= layer["alive"] < layer["size"] for layer in result["layers"])
+    last = ReportData.load(tmp_path).history[-1]
+    assert last["val_error"] == pytest.approx(result["error_after_removal"])
+    assert last["sparsity_propagated/fc1"] == pytest.approx(
+        next(layer["sparsity_propagated"] for layer in result["layers"] if layer["name"] == "fc1")
+    )
 
 
 def test_another_run_in_the_same_folder_is_refused(finished):

@@ -113,11 +113,12 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
 
 def _norms(outcome: Outcome) -> dict[str, Tensor]:
     """Group norms of the dense network and of the sparse one, for each penalised axis."""
-    after = outcome.sparsifier.groups
-    if not isinstance(after, UnitGroups):
+    groups = outcome.sparsifier.groups
+    if not isinstance(groups, UnitGroups):
         return {}
     method = outcome.sparsifier.method
-    before = UnitGroups(dict(outcome.dense.named_parameters()), after.axes, method.scope, method.linear)
+    networks = (dict(model.named_parameters()) for model in (outcome.dense, outcome.sparse))
+    before, after = (UnitGroups(tensors, groups.axes, method.scope, method.linear) for tensors in networks)
     arrays = {}
     for when, groups in (("before", before), ("after", after)):
         for name, norms in zip(groups.names, groups.norms(), strict=True):

@@ -92,6 +92,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         history.append(("sparse", trained.history))
         assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
+        sparse = trained.sparsifier.folded()
         small = trained.sparsifier.finish()
         after = error_percent(small, data.validation)
         options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")

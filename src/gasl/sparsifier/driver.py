@@ -247,12 +247,16 @@ class Sparsifier:
         self.detach()
         return small
 
+    def release(self) -> None:
+        """Let go of every optimizer when training is over; what the method added stays for :meth:`finish`."""
+        self._watch.clear()
+
     def detach(self) -> None:
         """Let go of the network and of every optimizer; the network keeps the weights that it has.
 
         What a method added to the network goes, and is not multiplied into the weights (see :meth:`folded`).
         """
-        self._watch.clear()
+        self.release()
         restore(self.model)
         self.posterior = self.state.posterior = None
 

@@ -153,7 +153,7 @@ class SparsityCallback(lightning.Callback):
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Lets go of the optimizers; the sparsifier stays for ``finish``."""
         if stage == "fit" and self._sparsifier is not None:
-            self._sparsifier.detach()
+            self._sparsifier.release()
             self._optimizers = []
 
     def state_dict(self) -> dict[str, Any]:
