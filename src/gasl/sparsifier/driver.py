@@ -17,6 +17,7 @@ from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
 from gasl.sparsifier.hosting import attach_posterior, folded, places_of
+from gasl.sparsifier.memory import copies, remember, restore_state
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
 from gasl.structure.groups import UnitGroups, versions
@@ -264,16 +265,10 @@ class Sparsifier:
         """Everything that lives: strength, step count, generator, factors, rates, norms, cut and frozen groups."""
         return {
             "axes": list(self.groups.names),
-            "strength": self.state.strength,
-            "step": self.state.step,
-            "generator": self.state.generator.get_state(),
-            "posterior": None if self.posterior is None else self.posterior.extra_state(),
-            "beta": _copies(self.state.beta),
-            "rates": _copies(self.state.rates),
-            "dead": _copies(self.state.dead),
-            "norms": _copies(self.groups.known),
+            **remember(self.state),
+            "norms": copies(self.groups.known),
             "ready": self._prepared is not None,
-            "frozen": _copies(self._frozen),
+            "frozen": copies(self._frozen),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -287,16 +282,7 @@ class Sparsifier:
         if list(state["axes"]) != list(self.groups.names):
             raise InputError(f"this state is of axes {list(state['axes'])}, the network has {list(self.groups.names)}")
         device = self.groups.zero().device
-        self.state.strength, self.state.step = float(state["strength"]), int(state["step"])
-        self.state.generator.set_state(state["generator"].cpu())
-        if self.posterior is not None:
-            self.posterior.load_extra_state(state["posterior"])
-        self.state.beta, self.state.rates = _copies(state["beta"], device), _copies(state["rates"], device)
-        self.state.dead = _copies(state["dead"], device)
-        self.groups.known = _copies(state["norms"], device)
-        self._frozen = _copies(state["frozen"], device)
+        restore_state(self.state, state, device)
+        self.groups.known = copies(state["norms"], device)
+        self._frozen = copies(state["frozen"], device)
         self._prepared = versions(self.groups.tensors) if state["ready"] else None
-
-
-def _copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None) -> list[Tensor] | None:
-    return None if tensors is None else [tensor.detach().clone().to(device or tensor.device) for tensor in tensors]

@@ -1,0 +1,63 @@
+"""What lives in a method's state, as data for a checkpoint, and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gasl.methods.base import State
+from gasl.methods.posterior import Posterior
+
+__all__ = ["copies", "remember", "restore_state"]
+
+_LISTS = ("beta", "rates", "dead")
+
+
+def copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None) -> list[Tensor] | None:
+    """Tensors of their own, on another device if one is given; None for None.
+
+    Example:
+        >>> copies(None), copies([torch.ones(1)])
+        (None, [tensor([1.])])
+    """
+    return None if tensors is None else [tensor.detach().clone().to(device or tensor.device) for tensor in tensors]
+
+
+def remember(state: State) -> dict[str, Any]:
+    """Everything in a method's state.
+
+    Args:
+        state: The state.
+
+    Returns:
+        Plain data and tensors.
+
+    Example:
+        >>> remember(State(strength=0.1, generator=torch.Generator()))["step"]
+        0
+    """
+    posterior = state.posterior
+    return {
+        "strength": state.strength,
+        "step": state.step,
+        "generator": state.generator.get_state(),
+        "posterior": posterior.extra_state() if isinstance(posterior, Posterior) else None,
+        **{name: copies(getattr(state, name)) for name in _LISTS},
+    }
+
+
+def restore_state(state: State, saved: Mapping[str, Any], device: torch.device) -> None:
+    """Set a method's state to what :func:`remember` kept.
+
+    Args:
+        state: The state, which is changed.
+        saved: What was kept.
+        device: Where its tensors go.
+    """
+    state.strength, state.step = float(saved["strength"]), int(saved["step"])
+    state.generator.set_state(saved["generator"].cpu())
+    if isinstance(state.posterior, Posterior):
+        state.posterior.load_extra_state(saved["posterior"])
+    for name in _LISTS:
+        setattr(state, name, copies(saved[name], device))
