@@ -13,7 +13,17 @@ import torch
 from torch.optim import Optimizer
 
 from contract.networks import NETWORKS
-from gasl.methods import GASL, L1, Attention, DepGraphNorm, GroupLasso, Method, NetworkSlimming, StructuredAttention
+from gasl.methods import (
+    GASL,
+    L1,
+    Attention,
+    DepGraphNorm,
+    GroupLasso,
+    MagnitudePruning,
+    Method,
+    NetworkSlimming,
+    StructuredAttention,
+)
 
 __all__ = ["CASES", "ROWS", "Case", "Setting", "cases", "every_case"]
 
@@ -62,6 +72,7 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=Attention(strength=1.0, granularity="weight")),
         Setting(method=Attention(strength=0.6, over=NetworkSlimming(), scope="scale"), refused=WITHOUT_BATCH_NORM),
         Setting(method=Attention(strength=1.0, over=GASL(beta="fixed"), alpha=0.3), draws="step"),
+        Setting(method=Attention(strength=0.06, over=L1(), granularity="weight")),
     ),
     "depgraph_norm": (Setting(method=DepGraphNorm(strength=0.3, fraction=0.4, cut_at=30), off=NO_CUT),),
     "gasl": (
@@ -74,6 +85,11 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=GroupLasso(strength=1.7, scope="filter", linear="out")),
     ),
     "l1": (Setting(method=L1(strength=0.06)),),
+    "magnitude_pruning": (
+        Setting(method=MagnitudePruning(density=0.3, every=8), off={"start": 1000}),
+        Setting(method=MagnitudePruning(granularity="unit", density=0.8, start=4, rounds=1), off={"start": 1000}),
+        Setting(method=MagnitudePruning(pattern="1:2", start=4, every=4, rounds=2), off={"start": 1000}),
+    ),
     "network_slimming": (
         Setting(method=NetworkSlimming(strength=0.6), refused=WITHOUT_BATCH_NORM),
         Setting(method=NetworkSlimming(strength=0.01, fraction=0.4, cut_at=20), off=NO_CUT, refused=WITHOUT_BATCH_NORM),

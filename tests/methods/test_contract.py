@@ -1,4 +1,4 @@
-"""What holds for every method of the registry, in every setting of the attention."""
+"""What holds for every method of the registry, and for every penalty in every setting of the attention."""
 
 import dataclasses
 import inspect
@@ -17,6 +17,7 @@ from gasl.methods import (
     Attention,
     DepGraphNorm,
     GroupLasso,
+    Method,
     NetworkSlimming,
     Penalty,
     StructuredAttention,
@@ -150,6 +151,8 @@ def test_nothing_times_an_infinite_attention_is_nothing(method):
 def test_dtype_and_device_are_kept(cls):
     norms = [torch.rand(5), torch.rand(3)]
     method = cls()
+    if not isinstance(method, Penalty):
+        return
     beta = method.draw(norms, new_state(1.0))
     assert all(r.dtype == torch.float32 for r in method.rates(norms, 0.7, beta))
     assert method.value(norms, 0.7, beta).dtype == torch.float32
@@ -190,17 +193,18 @@ def test_wrong_settings_are_refused(cls, field, value, message):
             cls(**{field: value})
 
 
-def test_the_registry_holds_final_penalties():
+def test_the_registry_holds_final_methods():
     assert set(METHODS) == {
         "attention",
         "depgraph_norm",
         "gasl",
         "group_lasso",
         "l1",
+        "magnitude_pruning",
         "network_slimming",
         "structured_attention",
     }
-    assert all(issubclass(cls, Penalty) and getattr(cls, "__final__", False) for cls in METHODS.values())
+    assert all(issubclass(cls, Method) and getattr(cls, "__final__", False) for cls in METHODS.values())
 
 
 def _with_step(method, step):

@@ -18,6 +18,8 @@ class ToyGroups:
     def tensors(self):
         return dict(zip(self.names, self.weights, strict=True))
 
+    inputs = {}  # noqa: RUF012
+
     @property
     def floors(self):
         return [1] * len(self.weights)

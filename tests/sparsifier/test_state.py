@@ -24,6 +24,8 @@ METHODS = [
     gasl.GASL(strength=0.05, beta="fresh", step="loss"),
     gasl.GroupLasso(strength=0.1),
     gasl.Attention(strength=0.1, granularity="weight"),
+    gasl.MagnitudePruning(density=0.4, start=3, every=4, rounds=2),
+    gasl.MagnitudePruning(density=0.4, start=6, rounds=1, granularity="unit"),
     gasl.DepGraphNorm(strength=0.1, fraction=0.4, cut_at=3),
     gasl.DepGraphNorm(strength=0.1, fraction=0.4, cut_at=7),
 ]
@@ -31,7 +33,9 @@ METHODS = [
 
 @pytest.mark.parametrize("weights_first", [True, False])
 @pytest.mark.parametrize("drawn", [False, True])  # between two steps, and after the penalty of the next was taken
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{type(m).__name__}-{getattr(m, 'beta', '')}-{m.step}")
+@pytest.mark.parametrize(
+    "method", METHODS, ids=lambda m: f"{type(m).__name__}-{getattr(m, 'beta', '')}-{getattr(m, 'step', '')}"
+)
 @pytest.mark.parametrize("make", [mlp, batchnorm])
 def test_a_run_goes_on_to_the_bit(make, method, drawn, weights_first):
     model = make()

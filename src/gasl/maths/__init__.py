@@ -20,6 +20,7 @@ from gasl.maths.horseshoe import (
 )
 from gasl.maths.lasso import group_lasso, group_lasso_rates
 from gasl.maths.log_uniform import log_alpha, log_uniform_kl
+from gasl.maths.magnitude import below_deviation, outside_pattern
 from gasl.maths.norms import group_norms, linear_dim
 from gasl.maths.proximal import prox_group_lasso, shrink_factors
 from gasl.maths.ranking import smallest, smallest_of_all
@@ -38,6 +39,7 @@ __all__ = [
     "Sampler",
     "attention",
     "attention_force",
+    "below_deviation",
     "draw",
     "elements",
     "elements_slope",
@@ -67,6 +69,7 @@ __all__ = [
     "log_normal_mode",
     "log_uniform_kl",
     "moments",
+    "outside_pattern",
     "product_variance",
     "prox_group_lasso",
     "rank_match",

@@ -12,6 +12,7 @@ from gasl.methods.gasl import GASL
 from gasl.methods.group_lasso import GroupLasso
 from gasl.methods.l0 import L0
 from gasl.methods.l1 import L1
+from gasl.methods.magnitude_pruning import MagnitudePruning
 from gasl.methods.network_slimming import NetworkSlimming
 from gasl.methods.penalty import Penalty
 from gasl.methods.structured_attention import StructuredAttention
@@ -25,6 +26,7 @@ __all__ = [
     "DepGraphNorm",
     "GroupLasso",
     "Groups",
+    "MagnitudePruning",
     "Method",
     "NetworkSlimming",
     "Penalty",
@@ -38,6 +40,7 @@ METHODS: Mapping[str, type[Method]] = {
     "gasl": GASL,
     "group_lasso": GroupLasso,
     "l1": L1,
+    "magnitude_pruning": MagnitudePruning,
     "network_slimming": NetworkSlimming,
     "structured_attention": StructuredAttention,
 }

@@ -44,6 +44,10 @@ class Groups(Protocol):
         """The weights that the groups are slices of, by name; of single weights an axis is named like its tensor."""
 
     @property
+    def inputs(self) -> Mapping[str, int]:
+        """Of single weights the dimension along which each tensor reads its inputs, where it is one; else empty."""
+
+    @property
     def floors(self) -> list[int]:
         """How many groups of each axis stay at least."""
 

@@ -92,6 +92,11 @@ class UnitGroups:
         self._known: tuple[tuple[tuple[int, int], ...] | None, list[Tensor]] | None = None
 
     @property
+    def inputs(self) -> Mapping[str, int]:
+        """Empty: groups of units lie along several dimensions."""
+        return {}
+
+    @property
     def floors(self) -> list[int]:
         """How many units of each axis stay at least."""
         return list(self._least_units)

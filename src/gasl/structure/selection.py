@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError, unknown_name
 from gasl.maths.norms import Orientation
+from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Structure
 from gasl.structure.groups import UnitGroups
 from gasl.structure.membership import group_followers, group_members
@@ -143,18 +145,32 @@ def weight_groups(model: nn.Module, structure: Structure, protect: Sequence[str]
     """
     parameters = dict(model.named_parameters())
     free: dict[str, Tensor] = {}
+    inputs: dict[str, set[int | None]] = {}
     for affine in structure.affines:
         module = _module(affine.weight)
         held = any(_named(pattern, name) for pattern in protect for name in (module, f"{module}.in"))
         if affine.weight in parameters and parameters[affine.weight].requires_grad and not held:
             free[affine.weight] = parameters[affine.weight]
+            inputs.setdefault(affine.weight, set()).add(_input_dim(affine, parameters[affine.weight]))
     if not free:
         raise InputError("there is no weight to make sparse: every convolution and linear layer is protected or frozen")
-    return WeightGroups(free)
+    return WeightGroups(free, {name: dim for name, (dim, *more) in inputs.items() if dim is not None and not more})
 
 
 def _named(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _input_dim(affine: Affine, weight: Tensor) -> int | None:
+    """The dimension of a weight that its columns lie along: each slice is read by all rows and few columns."""
+    columns = affine.labels.numel()
+    for dim, size in enumerate(weight.shape):
+        probe = torch.zeros(weight.shape, dtype=torch.bool)
+        probe.select(dim, 0).fill_(True)
+        matrix = affine.matrix(probe)
+        if size > 1 and bool(matrix.any(dim=1).all()) and int(matrix.any(dim=0).sum()) * size == columns:
+            return dim
+    return None
 
 
 def _makers(axis: Axis) -> set[str]:

@@ -16,16 +16,18 @@ class WeightGroups:
 
     Args:
         tensors: The weights by name.
+        inputs: The dimension along which each reads its inputs; those that are left out have no single one.
 
     Example:
         >>> WeightGroups({"w": torch.tensor([-2.0, 1.0])}).norms()
         [tensor([2., 1.])]
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], inputs: Mapping[str, int] | None = None) -> None:
         if not tensors:
             raise InputError("there is no weight to group")
         self.tensors = dict(tensors)
+        self.inputs = dict(inputs or {})
         self.known: list[Tensor] | None = None  # norms cost no more than a copy of them: never kept
 
     @property
