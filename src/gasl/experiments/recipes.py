@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from gasl.errors import unknown_name
 from gasl.experiments.spec import RunSpec
-from gasl.methods import GASL, L1, GroupLasso, Method, StructuredAttention
+from gasl.methods import GASL, L1, GroupLasso, MagnitudePruning, Method, StructuredAttention
+from gasl.methods.base import Granularity
 from gasl.training import TrainConfig
 
 __all__ = ["EPOCH", "RECIPES", "N", "recipe"]
@@ -35,6 +36,17 @@ def _unstructured(model: str, method: Method) -> RunSpec:
     return RunSpec(model=model, method=method, dense=_DENSE, sparse=replace(_SPARSE, epochs=30), tune=None)
 
 
+def _pruned(model: str, density: Mapping[str, float], granularity: Granularity = "weight") -> RunSpec:
+    """Dense, then ten rounds of pruning, an epoch apart, and retraining; for single weights at a tenth of the lr."""
+    method = MagnitudePruning(granularity=granularity, density=density, start=EPOCH, every=EPOCH, rounds=10)
+    if granularity == "unit":
+        return _penalised(model, method)
+    spec = _unstructured(model, method)
+    return replace(
+        spec, sparse=replace(spec.sparse, lr=_DENSE.lr / 10, decay_from=20, weight_decay=_DENSE.weight_decay)
+    )
+
+
 def _probabilistic(model: str, method: Method, sparse: TrainConfig = _ADAM) -> RunSpec:
     """Dense, then 30 epochs with gates or posteriors, with Adam and a linear decay, as in the papers."""
     return RunSpec(model=model, method=method, dense=_DENSE, sparse=sparse, tune=None)
@@ -44,11 +56,18 @@ RECIPES: Mapping[str, RunSpec] = {
     # The same 50 epochs without a penalty: what the schedule alone gives.
     "lenet5/baseline": _penalised("lenet5", GroupLasso(strength=0.0)),
     "lenet5/l1": _unstructured("lenet5", L1(strength=1e-4)),
+    # The published density of each layer, of which 784-500-300 takes that of 784-300-100.
+    "lenet5/magnitude_pruning": _pruned("lenet5", {"conv1": 0.66, "conv2": 0.12, "fc1": 0.08, "fc2": 0.19}),
+    "lenet5/magnitude_pruning_units": _pruned(
+        "lenet5", {"conv1": 0.3, "conv2": 0.24, "fc1.in": 0.2, "fc1": 0.15}, "unit"
+    ),
     "lenet5/group_lasso": _penalised("lenet5", GroupLasso(strength=0.08)),
     "lenet5/structured_attention": _penalised("lenet5", StructuredAttention(strength=0.06)),
     "lenet5/gasl": _penalised("lenet5", GASL(strength=0.08)),
     "mlp/baseline": _penalised("mlp", GroupLasso(strength=0.0)),
     "mlp/l1": _unstructured("mlp", L1(strength=1e-4)),
+    "mlp/magnitude_pruning": _pruned("mlp", {"fc1": 0.08, "fc2": 0.09, "fc3": 0.26}),
+    "mlp/magnitude_pruning_units": _pruned("mlp", {"fc1.in": 0.5, "fc1": 0.3, "fc2": 0.25}, "unit"),
     "mlp/group_lasso": _penalised("mlp", GroupLasso(strength=0.1)),
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
     "mlp/gasl": _penalised("mlp", GASL(strength=0.2)),
