@@ -67,6 +67,8 @@ class Setting:
 NO_CUT = {"strength": 0.0, "fraction": None, "cut_at": None}
 WITHOUT_BATCH_NORM = dict.fromkeys(("lenet", "mlp", "transformer", "attention"), "no layer .* has a batch norm")
 
+FURTHER = ("residual", "transformer")  # where a method's further settings are tried; the first is on all networks
+
 ROWS: Mapping[str, tuple[Setting, ...]] = {
     "attention": (
         Setting(method=Attention(strength=1.0, granularity="weight")),
@@ -117,7 +119,7 @@ CASES = [
     Case(f"{name}{'' if len(settings) == 1 else i}", setting, network)
     for name, settings in ROWS.items()
     for i, setting in enumerate(settings)
-    for network in NETWORKS
+    for network in (FURTHER if i else NETWORKS)
 ]
 
 

@@ -80,7 +80,7 @@ def test_a_copy_computes_the_same(case):
     assert not torch.equal(evaluated(training.model, training.x), expected)
 
 
-@every_case()
+@every_case("mlp", "residual")
 def test_frozen_it_is_fine_tuned_with_its_zeros(case):
     training = Training(case).train(case.setting.steps)
     training.sparsifier.freeze()

@@ -12,9 +12,9 @@ from contract.networks import batch, build
 from contract.table import Case
 from gasl.methods import Method
 
-__all__ = ["FLOOR", "POSTERIOR", "Training", "effective", "evaluated", "own", "posterior_parameters", "same", "zeros"]
+__all__ = ["FLOORS", "POSTERIOR", "Training", "effective", "evaluated", "own", "posterior_parameters", "same", "zeros"]
 
-FLOOR = 2  # units that stay in each axis, so that the function that is left is more than a constant
+FLOORS = {"lenet": {"conv1": 3, "conv2": 4, "fc1.in": 12, "fc1": 4}}  # a function that is left, not a constant; else 2
 POSTERIOR = "_gasl"  # the child that holds a method's gates and variances while it is attached
 
 
@@ -35,7 +35,7 @@ class Training:
         for name in frozen:
             self.model.get_submodule(name).requires_grad_(False)
         self.x, self.y = batch(case.network, dtype)
-        options = {"min_units": FLOOR, "seed": seed} | options
+        options = {"min_units": FLOORS.get(case.network, 2), "seed": seed} | options
         self.sparsifier = gasl.Sparsifier(self.model, method or case.setting.method, self.x[:2], **options)
         self.optimizer = case.setting.optimizer(self.sparsifier.param_groups())
 
