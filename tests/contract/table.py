@@ -66,6 +66,7 @@ class Setting:
 
 NO_CUT = {"strength": 0.0, "fraction": None, "cut_at": None}
 WITHOUT_BATCH_NORM = dict.fromkeys(("lenet", "mlp", "transformer", "attention"), "no layer .* has a batch norm")
+WITHOUT_SHORTCUT = dict.fromkeys(("lenet", "mlp"), "no layer .* has a shortcut around it")
 
 FURTHER = ("residual", "transformer")  # where a method's further settings are tried; the first is on all networks
 
@@ -85,6 +86,9 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
     "group_lasso": (
         Setting(method=GroupLasso(strength=1.7)),
         Setting(method=GroupLasso(strength=1.7, scope="filter", linear="out")),
+        Setting(method=GroupLasso(strength=1.7, scope="channel")),
+        Setting(method=GroupLasso(strength=0.5, scope="shape", normalise=False)),
+        Setting(method=GroupLasso(strength=10.0, scope="depth"), refused=WITHOUT_SHORTCUT),
     ),
     "l1": (Setting(method=L1(strength=0.06)),),
     "magnitude_pruning": (

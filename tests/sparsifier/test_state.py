@@ -23,6 +23,7 @@ METHODS = [
     gasl.GASL(strength=0.1, beta="rank"),
     gasl.GASL(strength=0.05, beta="fresh", step="loss"),
     gasl.GroupLasso(strength=0.1),
+    gasl.GroupLasso(strength=0.1, scope="shape"),
     gasl.Attention(strength=0.1, granularity="weight"),
     gasl.MagnitudePruning(density=0.4, start=3, every=4, rounds=2),
     gasl.MagnitudePruning(density=0.4, start=6, rounds=1, granularity="unit"),

@@ -32,7 +32,7 @@ class Attention(Penalty):
 
     Args:
         strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
-        scope: Which weights of a unit its norm is taken over: filter, channel, scale, or all that are removed with it.
+        scope: What a group is: all that is removed with a unit ("coupled"), its "filter", or as for GroupLasso.
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
         step: "proximal" for the closed form after the optimizer's step, "loss" for a term of the loss.

@@ -27,7 +27,7 @@ from gasl.maths.norms import Orientation
 
 __all__ = ["Granularity", "Groups", "LearningRate", "Method", "Scope", "State", "check_choice", "check_number"]
 
-Scope = Literal["filter", "channel", "scale", "coupled"]
+Scope = Literal["filter", "channel", "shape", "depth", "scale", "coupled"]
 Granularity = Literal["unit", "weight"]
 LearningRate = Callable[[Tensor], float]
 
@@ -98,7 +98,8 @@ class Method:
     Args:
         strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
         scope: Which weights of a unit its norm is taken over: its own filter, the channels that read it, the scale of
-            the batch norm behind it, or all that are removed with it.
+            the batch norm behind it, or all that are removed with it. Or other groups: "shape", the columns of each
+            layer's weight; "depth", whole layers that have a shortcut around them.
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: What is sparsified: whole units, or single weights (scope and linear then mean nothing).
 

@@ -28,7 +28,8 @@ class GroupLasso(Penalty):
 
     Args:
         strength: Initial weight of the penalty, lambda_s; null when it is calibrated or controlled.
-        scope: Which weights of a unit its norm is taken over: filter, channel, scale, or all that are removed with it.
+        scope: What a group is: a unit's "filter", its readers ("channel"), the "scale" of its norm, or all that
+            goes with it ("coupled"); the columns of a weight ("shape"); a layer with a shortcut around it ("depth").
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: What is sparsified: whole units, or single weights (l1; scope and linear then mean nothing).
         step: "proximal" for the closed form after the optimizer's step, "loss" for a term of the loss.

@@ -42,7 +42,7 @@ class MagnitudePruning(Method):
 
     Args:
         strength: There is no penalty; leave it out.
-        scope: Which weights of a unit its norm is taken over: filter, channel, scale, or all that are removed with it.
+        scope: What a group is: all that is removed with a unit ("coupled"), its "filter", or as for GroupLasso.
         linear: Units of a linear layer: "in" (outgoing weights of an input unit) or "out" (a neuron's row).
         granularity: "weight" as in the paper, or "unit" by norms within each axis, down to min_units at most.
         density: Part of each layer's groups that is left in the end: one number, or one by layer (the others stay

@@ -20,13 +20,13 @@ from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.memory import copies, remember, restore_state
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
-from gasl.structure.groups import UnitGroups, versions
+from gasl.structure.groups import versions
+from gasl.structure.kinds import network_groups
 from gasl.structure.optimizers import check_own, learning_rates, states_of
 from gasl.structure.replaced import restore
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
-from gasl.structure.selection import protected_axes, unit_floors, unit_groups, weight_groups
+from gasl.structure.selection import protected_axes, unit_floors
 from gasl.structure.trace import trace
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["Sparsifier"]
 
@@ -94,11 +94,8 @@ class Sparsifier:
         self._protect = protected_axes(protect, self.structure, self.model)
         self._protect_names = tuple(protect)
         floors = unit_floors(min_units, self.structure)
-        self.groups: UnitGroups | WeightGroups = (
-            weight_groups(self.model, self.structure, protect)
-            if method.granularity == "weight"
-            else unit_groups(self.model, self.structure, method.scope, method.linear, self._protect, floors)
-        )
+        words = method.granularity, method.scope, method.linear
+        self.groups = network_groups(self.model, self.structure, example_inputs, *words, protect, floors)
         method.check(self.groups)
         unset = 0.0 if method.usual_strength is None else math.nan
         strength = unset if method.strength is None else method.strength

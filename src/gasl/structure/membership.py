@@ -38,7 +38,7 @@ def group_members(axis: Axis, scope: str, linear: Orientation) -> tuple[Member, 
         return tuple(m for m in members if m.role == "norm" and m.scaled) if all(m.scaled for m in producers) else ()
     if axis.kind == "features":
         return consumers if linear == "in" else ()
-    if scope == "coupled":
+    if scope in ("coupled", "depth"):
         return members
     if linear == "out" or not consumers or any(m.conv for m in producers):
         return producers

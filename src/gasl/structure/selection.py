@@ -164,11 +164,11 @@ def _named(pattern: str, name: str) -> bool:
 def _input_dim(affine: Affine, weight: Tensor) -> int | None:
     """The dimension of a weight that its columns lie along: each slice is read by all rows and few columns."""
     columns = affine.labels.numel()
-    for dim, size in enumerate(weight.shape):
+    for dim in sorted(range(weight.ndim), key=lambda d: (weight.shape[d] == 1, d != 1)):
         probe = torch.zeros(weight.shape, dtype=torch.bool)
         probe.select(dim, 0).fill_(True)
         matrix = affine.matrix(probe)
-        if size > 1 and bool(matrix.any(dim=1).all()) and int(matrix.any(dim=0).sum()) * size == columns:
+        if bool(matrix.any(dim=1).all()) and int(matrix.any(dim=0).sum()) * weight.shape[dim] == columns:
             return dim
     return None
 
