@@ -19,6 +19,7 @@ from gasl.methods import (
     Method,
     NetworkSlimming,
     StructuredAttention,
+    StructuredBP,
 )
 from gasl.removal import AxisSparsity, Removal, shrink, shrink_
 from gasl.sparsifier import Sparsifier
@@ -50,6 +51,7 @@ __all__ = [
     "Sparsifier",
     "Structure",
     "StructuredAttention",
+    "StructuredBP",
     "__version__",
     "compare",
     "export",

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from contract.networks import NETWORKS
 from gasl.methods import (
     GASL,
+    L0,
     L1,
     Attention,
     DepGraphNorm,
@@ -23,6 +24,7 @@ from gasl.methods import (
     Method,
     NetworkSlimming,
     StructuredAttention,
+    StructuredBP,
 )
 
 __all__ = ["CASES", "ROWS", "Case", "Setting", "cases", "every_case"]
@@ -34,6 +36,12 @@ def sgd(groups: Iterable[dict[str, Any]]) -> Optimizer:
 
 def adam(groups: Iterable[dict[str, Any]]) -> Optimizer:
     return torch.optim.Adam(groups, lr=0.02)
+
+
+def own_fast(groups: Iterable[dict[str, Any]]) -> Optimizer:
+    """What a method adds to the network moves faster than the network."""
+    weights, own = groups
+    return torch.optim.Adam([weights, {**own, "lr": 0.15}], lr=0.01)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +84,9 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=Attention(strength=0.6, over=NetworkSlimming(), scope="scale"), refused=WITHOUT_BATCH_NORM),
         Setting(method=Attention(strength=1.0, over=GASL(beta="fixed"), alpha=0.3), draws="step"),
         Setting(method=Attention(strength=0.06, over=L1(), granularity="weight")),
+        Setting(
+            method=Attention(strength=2e-3, over=L0(drop_rate=0.25), scope="filter"), optimizer=own_fast, draws="step"
+        ),
     ),
     "depgraph_norm": (Setting(method=DepGraphNorm(strength=0.3, fraction=0.4, cut_at=30), off=NO_CUT),),
     "gasl": (
@@ -89,6 +100,11 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=GroupLasso(strength=1.7, scope="channel")),
         Setting(method=GroupLasso(strength=0.5, scope="shape", normalise=False)),
         Setting(method=GroupLasso(strength=10.0, scope="depth"), refused=WITHOUT_SHORTCUT),
+    ),
+    "l0": (
+        Setting(method=L0(strength=2e-3, drop_rate=0.25), optimizer=own_fast, draws="step"),
+        Setting(method=L0(strength=1e-3, drop_rate=0.25, scope="coupled", decay=0.1), optimizer=own_fast, draws="step"),
+        Setting(method=L0(strength=4e-3, drop_rate=0.1, granularity="weight"), optimizer=own_fast, draws="step"),
     ),
     "l1": (Setting(method=L1(strength=0.06)),),
     "magnitude_pruning": (
@@ -104,6 +120,7 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
         Setting(method=StructuredAttention(strength=1.0)),
         Setting(method=StructuredAttention(strength=0.3, step="loss"), exact=False),
     ),
+    "structured_bp": (Setting(method=StructuredBP(strength=3e-3, log_sigma=-2.0), optimizer=own_fast, draws="step"),),
 }
 
 

@@ -1,10 +1,11 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from gasl.errors import InputError
-from gasl.maths import hard_concrete_active, hard_concrete_sample, hard_concrete_test
+from gasl.maths import hard_concrete_active, hard_concrete_mean, hard_concrete_sample, hard_concrete_test
 
 ALPHAS = [-4.0, -2.398, -1.0, 0.0, 0.7, 2.398, 4.0]
 
@@ -23,12 +24,18 @@ def test_as_many_draws_are_above_zero_as_the_probability_says(log_alpha, constan
 
 
 @pytest.mark.parametrize("log_alpha", ALPHAS)
-def test_draws_have_the_mean_that_the_distribution_function_gives(log_alpha):
-    # E z = integral over [0, 1] of P(z > t), and s > x wherever logit u > beta logit x - log alpha
-    t = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    mean = torch.sigmoid(log_alpha - 2 / 3 * torch.logit((t + 0.1) / 1.2)).mean().item()
-    z = draws(log_alpha)
+@pytest.mark.parametrize("constants", [{}, {"beta": 0.5, "gamma": -0.3, "zeta": 1.2}])
+def test_draws_have_the_mean(log_alpha, constants):
+    mean = hard_concrete_mean(torch.tensor(log_alpha, dtype=torch.float64), **constants).item()
+    z = draws(log_alpha, **constants)
     assert z.mean().item() == pytest.approx(mean, abs=5 * z.std().item() / math.sqrt(z.numel()))
+
+
+def test_the_mean_is_that_of_all_quantiles():
+    u = (torch.arange(1_000_000, dtype=torch.float64) + 0.5) / 1_000_000
+    for log_alpha in (*ALPHAS, -math.log(100), math.log(100)):
+        mean = hard_concrete_sample(torch.full_like(u, log_alpha), u).mean().item()
+        assert hard_concrete_mean(torch.tensor(log_alpha, dtype=torch.float64)).item() == pytest.approx(mean, abs=1e-7)
 
 
 def test_gates_without_noise_are_zero_and_one_from_the_closed_form_points_on():
@@ -90,6 +97,7 @@ def test_gradients():
     assert ((hard_concrete_sample(log_alpha, u) > 0) & (hard_concrete_sample(log_alpha, u) < 1)).all()
     assert torch.autograd.gradcheck(lambda a: hard_concrete_sample(a, u), log_alpha)
     assert torch.autograd.gradcheck(hard_concrete_active, log_alpha)
+    assert torch.autograd.gradcheck(hard_concrete_mean, log_alpha)
     assert torch.autograd.gradcheck(hard_concrete_test, log_alpha)
 
 
@@ -102,7 +110,8 @@ def test_single_precision_is_double_rounded(value):
 
 @pytest.mark.parametrize("constants", [{"beta": 0.0}, {"gamma": 0.0}, {"zeta": 1.0}, {"beta": math.nan}])
 def test_constants_out_of_range(constants):
-    for function in (lambda a, **c: hard_concrete_sample(a, a, **c), hard_concrete_active, hard_concrete_test):
+    sample = partial(hard_concrete_sample, u=torch.ones(2))
+    for function in (sample, hard_concrete_active, hard_concrete_mean, hard_concrete_test):
         with pytest.raises(InputError, match="beta > 0, gamma < 0 and zeta > 1"):
             function(torch.ones(2), **constants)
 

@@ -199,10 +199,12 @@ def test_the_registry_holds_final_methods():
         "depgraph_norm",
         "gasl",
         "group_lasso",
+        "l0",
         "l1",
         "magnitude_pruning",
         "network_slimming",
         "structured_attention",
+        "structured_bp",
     }
     assert all(issubclass(cls, Method) and getattr(cls, "__final__", False) for cls in METHODS.values())
 

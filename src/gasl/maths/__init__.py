@@ -10,7 +10,7 @@ from gasl.maths.guidance import (
     guided_vector,
     rank_match,
 )
-from gasl.maths.hard_concrete import hard_concrete_active, hard_concrete_sample, hard_concrete_test
+from gasl.maths.hard_concrete import hard_concrete_active, hard_concrete_mean, hard_concrete_sample, hard_concrete_test
 from gasl.maths.horseshoe import (
     log_normal_gamma_kl,
     log_normal_inverse_gamma_kl,
@@ -57,6 +57,7 @@ __all__ = [
     "guide_pullback",
     "guided_vector",
     "hard_concrete_active",
+    "hard_concrete_mean",
     "hard_concrete_sample",
     "hard_concrete_test",
     "linear_dim",

@@ -16,6 +16,7 @@ from gasl.methods.magnitude_pruning import MagnitudePruning
 from gasl.methods.network_slimming import NetworkSlimming
 from gasl.methods.penalty import Penalty
 from gasl.methods.structured_attention import StructuredAttention
+from gasl.methods.structured_bp import StructuredBP
 
 __all__ = [
     "GASL",
@@ -32,6 +33,7 @@ __all__ = [
     "Penalty",
     "State",
     "StructuredAttention",
+    "StructuredBP",
 ]
 
 METHODS: Mapping[str, type[Method]] = {
@@ -39,8 +41,10 @@ METHODS: Mapping[str, type[Method]] = {
     "depgraph_norm": DepGraphNorm,
     "gasl": GASL,
     "group_lasso": GroupLasso,
+    "l0": L0,
     "l1": L1,
     "magnitude_pruning": MagnitudePruning,
     "network_slimming": NetworkSlimming,
     "structured_attention": StructuredAttention,
+    "structured_bp": StructuredBP,
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 from gasl.errors import InputError
 from gasl.methods.base import Method
 from gasl.methods.penalty import Penalty
+from gasl.methods.posterior import stochastic
 
 __all__ = ["calibrated_strength"]
 
@@ -38,7 +39,7 @@ def calibrated_strength(method: Method, norms: Sequence[Tensor], loss: Tensor | 
         >>> calibrated_strength(GroupLasso(), norms, torch.tensor(4.0))  # 0.5 * 2 = 0.2 * (4 + 1)
         0.5
     """
-    if not isinstance(method, Penalty):
+    if not isinstance(method, Penalty) or stochastic(method) is not None:
         raise InputError(f"{type(method).__name__} needs a strength: there is no penalty to calibrate")
     if loss is None:
         raise InputError("the method has no strength: give it one, or call penalty(loss) with the task loss")

@@ -24,7 +24,7 @@ from gasl.methods.draws import Draws
 from gasl.structure.replaced import Run
 from gasl.structure.sites import Sites, UnitSite
 
-__all__ = ["Posterior", "Stochastic", "UnitPosterior", "ramp"]
+__all__ = ["Posterior", "Stochastic", "UnitPosterior", "ramp", "stochastic"]
 
 
 class Posterior(nn.Module, ABC):
@@ -228,8 +228,12 @@ class Stochastic(Method, ABC):
 
     def penalty(self, groups: Groups, state: State) -> Tensor:
         """Strength times the cost."""
-        weight = state.strength * ramp(state.step, self.delay, self.warmup)
+        weight = self.weight(state)
         return weight * self.cost(groups, self._of(state)) if weight > 0 else groups.zero()
+
+    def weight(self, state: State) -> float:
+        """The strength in this step, less while the penalty grows."""
+        return state.strength * ramp(state.step, self.delay, self.warmup)
 
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
         """Bring the posterior's parameters back into their range, and draw anew in the next step."""
@@ -241,6 +245,24 @@ class Stochastic(Method, ABC):
     def _of(state: State) -> Posterior:
         assert isinstance(state.posterior, Posterior)  # the sparsifier put it there
         return state.posterior
+
+
+def stochastic(method: Method) -> Stochastic | None:
+    """The method whose parameters come into the network: a method itself, or the one that an attention is over.
+
+    Args:
+        method: Any method.
+
+    Returns:
+        The method with a posterior; None if there is none.
+
+    Example:
+        >>> stochastic(Method())
+    """
+    found: Method | None = method
+    while found is not None and not isinstance(found, Stochastic):
+        found = getattr(found, "over", None)
+    return found
 
 
 def ramp(step: int, delay: int, warmup: int) -> float:

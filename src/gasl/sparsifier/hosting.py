@@ -9,7 +9,7 @@ from torch import nn
 from gasl.errors import InputError
 from gasl.methods.base import Method
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, Stochastic
+from gasl.methods.posterior import Posterior, stochastic
 from gasl.removal.apply import duplicate
 from gasl.removal.liveness import liveness
 from gasl.structure.axes import Structure
@@ -90,14 +90,14 @@ def attach_posterior(model: nn.Module, method: Method, places: Callable[[], Site
     Example:
         >>> attach_posterior(nn.Linear(1, 1), Method(), lambda: None, Draws(torch.Generator(), 0))
     """
-    if not isinstance(method, Stochastic):
+    if (own := stochastic(method)) is None:
         return None
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         raise InputError(
             f"{type(method).__name__} adds parameters to the network, which {type(model).__name__} would not see: "
             "make the sparsifier of the network first, then wrap the network"
         )
-    host, posterior = unwrapped(model), method.posterior(places(), draws)
+    host, posterior = unwrapped(model), own.posterior(places(), draws)
     replace(host, posterior.train(host.training), posterior.names, posterior.noisy)
     return posterior
 
