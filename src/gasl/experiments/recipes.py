@@ -61,9 +61,9 @@ RECIPES: Mapping[str, RunSpec] = {
     "lenet5/magnitude_pruning_units": _pruned(
         "lenet5", {"conv1": 0.3, "conv2": 0.24, "fc1.in": 0.2, "fc1": 0.15}, "unit"
     ),
-    "lenet5/group_lasso": _penalised("lenet5", GroupLasso(strength=0.08)),
+    "lenet5/group_lasso": _penalised("lenet5", GroupLasso(strength=0.1)),
     "lenet5/structured_attention": _penalised("lenet5", StructuredAttention(strength=0.06)),
-    "lenet5/gasl": _penalised("lenet5", GASL(strength=0.08)),
+    "lenet5/gasl": _penalised("lenet5", GASL(strength=0.12)),
     "mlp/baseline": _penalised("mlp", GroupLasso(strength=0.0)),
     "mlp/l1": _unstructured("mlp", L1(strength=1e-4)),
     "mlp/magnitude_pruning": _pruned("mlp", {"fc1": 0.08, "fc2": 0.09, "fc3": 0.26}),
