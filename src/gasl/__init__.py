@@ -22,7 +22,7 @@ from gasl.methods import (
     StructuredBP,
 )
 from gasl.removal import AxisSparsity, Removal, shrink, shrink_
-from gasl.sparsifier import Sparsifier
+from gasl.sparsifier import Sparsifier, Target
 from gasl.structure import Axis, Structure, trace
 
 __version__ = "0.1.0"
@@ -52,6 +52,7 @@ __all__ = [
     "Structure",
     "StructuredAttention",
     "StructuredBP",
+    "Target",
     "__version__",
     "compare",
     "export",

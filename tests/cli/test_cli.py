@@ -156,3 +156,19 @@ def test_help_and_the_entry_point():
     )
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("demo", "train", "shrink", "measure", "methods", "report"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--target.macs", "0.1", "--target.params", "0.2"], "a target is one of sparsity, params and macs"),
+        (["--target.macs", "1.5"], "macs must lie between 0 and 1"),
+        (["--target.mac", "0.5"], "mac"),
+    ],
+)
+def test_a_target_that_means_nothing_is_one_line(flags, message, tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path / "run"), "--data", "mnist5k", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -113,6 +113,7 @@ class Method:
 
     paper: ClassVar[str] = ""  # where it comes from: authors, title, year
     usual_strength: ClassVar[float | None] = 0.1  # what a run takes if it is given none; None: there is no penalty
+    kills: ClassVar[bool] = True  # whether a strength alone makes units exactly zero
 
     strength: float | None = None
     scope: Scope = "coupled"

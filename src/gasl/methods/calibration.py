@@ -11,9 +11,28 @@ from gasl.methods.base import Method
 from gasl.methods.penalty import Penalty
 from gasl.methods.posterior import stochastic
 
-__all__ = ["calibrated_strength"]
+__all__ = ["calibrated_strength", "first_strength"]
 
 SHARE = 0.2  # of the penalty in the first total loss (PruneTrain's rule and value)
+
+
+def first_strength(method: Method) -> float:
+    """The strength that a method begins with: its own; NaN where it is still to be found; 0 where there is no penalty.
+
+    Args:
+        method: The method.
+
+    Returns:
+        The strength.
+
+    Example:
+        >>> from gasl.methods.group_lasso import GroupLasso
+        >>> first_strength(GroupLasso(strength=0.5)), first_strength(GroupLasso())
+        (0.5, nan)
+    """
+    if method.strength is not None:
+        return method.strength
+    return 0.0 if method.usual_strength is None else math.nan
 
 
 @torch.no_grad()

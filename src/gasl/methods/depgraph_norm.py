@@ -55,6 +55,7 @@ class DepGraphNorm(CutPenalty):
         "DepGraph: towards any structural pruning. CVPR 2023."
     )
     usual_strength: ClassVar[float | None] = 5e-4
+    kills: ClassVar[bool] = False
 
     alpha: float = 4.0
 

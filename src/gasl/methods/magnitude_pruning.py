@@ -63,6 +63,7 @@ class MagnitudePruning(Method):
         "networks. Advances in Neural Information Processing Systems, 2015."
     )
     usual_strength: ClassVar[float | None] = None
+    kills: ClassVar[bool] = False
 
     granularity: Granularity = "weight"
     density: float | Mapping[str, float] | None = None

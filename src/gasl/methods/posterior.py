@@ -153,6 +153,7 @@ class UnitPosterior(Posterior):
     ) -> None:
         super().__init__(draws, {u.place[0] for site in units for u in site.carriers} | set(more), noisy)
         self.units = units
+        self.floors = [site.floor for site in units]  # may be set while training goes on
         self._carried = {
             name: [(i, u) for i, site in enumerate(units) for u in site.carriers if u.place[0] == name]
             for name in self.names
@@ -172,7 +173,7 @@ class UnitPosterior(Posterior):
 
     def test(self, axis: int) -> Tensor:
         """The multipliers of test mode: the mean of units that are alive, else exactly 0."""
-        score, floor = self.score(axis), self.units[axis].floor
+        score, floor = self.score(axis), self.floors[axis]
         alive = score > 0
         if int(alive.sum()) < floor:
             alive[score.topk(floor).indices] = True

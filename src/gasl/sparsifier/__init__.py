@@ -1,5 +1,6 @@
 """A method at work on a network: ``gasl.Sparsifier``, driven from the user's own training loop."""
 
 from gasl.sparsifier.driver import Sparsifier
+from gasl.sparsifier.target import Target
 
-__all__ = ["Sparsifier"]
+__all__ = ["Sparsifier", "Target"]

@@ -11,13 +11,15 @@ from torch.optim import Optimizer
 
 from gasl.errors import InputError
 from gasl.methods.base import Method, State, check_number
-from gasl.methods.calibration import calibrated_strength
+from gasl.methods.calibration import calibrated_strength, first_strength
 from gasl.methods.draws import Draws
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
+from gasl.sparsifier.control import Controller, controller_of
 from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.memory import copies, remember, restore_state
+from gasl.sparsifier.target import Target
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
 from gasl.structure.groups import versions
@@ -57,6 +59,8 @@ class Sparsifier:
         example_inputs: What :func:`gasl.trace` takes.
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         min_units: Units that the method leaves alive in each axis at least: one number, or one by axis name (others 1).
+        target: How small it is to become. The strength is then found while it trains, from the method's own or usual
+            one on; once the target is met the structure is frozen, and training goes on with what is left.
         seed: Seed of the method's own random numbers; the same on every rank.
 
     Raises:
@@ -84,6 +88,7 @@ class Sparsifier:
         *,
         protect: Sequence[str] = (),
         min_units: int | Mapping[str, int] = 1,
+        target: Target | None = None,
         seed: int = 0,
     ) -> None:
         self.model = unwrapped(model)
@@ -97,12 +102,12 @@ class Sparsifier:
         words = method.granularity, method.scope, method.linear
         self.groups = network_groups(self.model, self.structure, example_inputs, *words, protect, floors)
         method.check(self.groups)
-        unset = 0.0 if method.usual_strength is None else math.nan
-        strength = unset if method.strength is None else method.strength
-        self.state = State(strength=strength, generator=torch.Generator().manual_seed(seed))
+        self.state = State(strength=first_strength(method), generator=torch.Generator().manual_seed(seed))
         draws = Draws(self.state.generator, seed)
         places = partial(places_of, self.model, self.structure, method, self.groups, floors, protect)
         self.posterior = self.state.posterior = attach_posterior(model, method, places, draws)
+        seen = (self._plain, self.structure, example_inputs, floors, self._protect)
+        self.controller = controller_of(target, method, self.groups, self.state, lambda t: Controller(t, *seen))
         self._frozen: list[Tensor] | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
@@ -206,6 +211,8 @@ class Sparsifier:
             dead = self.groups.dead() if self._frozen is None else self._frozen
             for state in states_of(optimizer, self.groups.tensors):
                 self.groups.clear_(dead, within=state)
+        if self.controller is not None and self._frozen is None and self.controller.check(self.groups, self.state):
+            self.freeze()
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
@@ -263,6 +270,7 @@ class Sparsifier:
         return {
             "axes": list(self.groups.names),
             **remember(self.state),
+            "control": None if self.controller is None else self.controller.state_dict(),
             "norms": copies(self.groups.known),
             "ready": self._prepared is not None,
             "frozen": copies(self._frozen),
@@ -280,6 +288,8 @@ class Sparsifier:
             raise InputError(f"this state is of axes {list(state['axes'])}, the network has {list(self.groups.names)}")
         device = self.groups.zero().device
         restore_state(self.state, state, device)
+        if self.controller is not None:
+            self.controller.load_state_dict(state["control"], self.groups, self.state)
         self.groups.known = copies(state["norms"], device)
         self._frozen = copies(state["frozen"], device)
         self._prepared = versions(self.groups.tensors) if state["ready"] else None

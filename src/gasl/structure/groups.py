@@ -98,8 +98,14 @@ class UnitGroups:
 
     @property
     def floors(self) -> list[int]:
-        """How many units of each axis stay at least."""
+        """How many units of each axis stay at least; may be set while training goes on."""
         return list(self._least_units)
+
+    @floors.setter
+    def floors(self, floors: Sequence[int]) -> None:
+        if list(floors) != self._least_units:
+            self._least_units = list(floors)
+            self._planned.clear()
 
     @property
     def names(self) -> tuple[str, ...]:

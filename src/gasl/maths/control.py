@@ -1,0 +1,79 @@
+"""The law that finds the strength of a penalty for a wanted share of the network.
+
+left is the share that is still there, wanted(t) what should be there at step t of a schedule of T steps::
+
+    wanted(t) = target + (1 - target) (1 - t / T)^3                             0 <= t <= T, then target
+    e         = left - wanted(t)                                                > 0 when behind the schedule
+    log s    <- log s + clip(ki e + kp (e - e'), -most, most)                   e' of the check before
+
+With a part f of the alive units of every axis gone, no less than (1 - f)^3 of what is left stays, since a weight lies
+between at most three widths (rows, channels, single features). So f = 1 - (least / left)^(1/3) can go without passing
+least.
+"""
+
+from collections.abc import Sequence
+
+from gasl.errors import InputError
+
+__all__ = ["allowance", "change_of_log_strength", "wanted_share"]
+
+
+def wanted_share(step: int, steps: int, target: float) -> float:
+    """The cubic schedule of the share that should be left.
+
+    Args:
+        step: Optimizer steps done, t.
+        steps: Steps in which the target is to be met, T.
+        target: The share that is wanted in the end.
+
+    Returns:
+        wanted(t).
+
+    Example:
+        >>> [wanted_share(step, steps=100, target=0.2) for step in (0, 50, 100, 200)]
+        [1.0, 0.30000000000000004, 0.2, 0.2]
+    """
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, got {steps}")
+    return target + (1 - target) * (1 - min(step, steps) / steps) ** 3
+
+
+def change_of_log_strength(error: float, before: float, ki: float = 0.3, kp: float = 4.0, most: float = 0.5) -> float:
+    """What a check adds to the logarithm of the strength.
+
+    Args:
+        error: e, the share left minus the share wanted.
+        before: e', of the check before.
+        ki: Gain of the error.
+        kp: Gain of its change.
+        most: Largest change.
+
+    Returns:
+        The change.
+
+    Example:
+        >>> change_of_log_strength(0.25, before=0.25), change_of_log_strength(0.0, before=0.25)
+        (0.075, -0.5)
+    """
+    return max(-most, min(most, ki * error + kp * (error - before)))
+
+
+def allowance(left: float, least: float, alive: Sequence[int]) -> list[int]:
+    """How many units each axis may lose at once so that the share left stays above a bound.
+
+    Args:
+        left: The share that is left, > 0.
+        least: What must stay.
+        alive: Units that are alive, by axis.
+
+    Returns:
+        The numbers; all 0 where nothing may go.
+
+    Example:
+        >>> allowance(left=0.8, least=0.1, alive=[20, 500, 1])
+        [10, 250, 0]
+    """
+    if left <= least:
+        return [0] * len(alive)
+    part = 1 - (max(least, 0.0) / left) ** (1 / 3)
+    return [int(part * count) for count in alive]

@@ -1,0 +1,268 @@
+"""The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
+
+from collections.abc import Callable, Iterable, Mapping
+from math import ceil, exp, isnan
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gasl.errors import InputError
+from gasl.maths.control import allowance, change_of_log_strength, wanted_share
+from gasl.measure import count_macs
+from gasl.methods.base import Method, State
+from gasl.methods.posterior import UnitPosterior
+from gasl.removal.apply import apply_plan
+from gasl.removal.liveness import Liveness, liveness
+from gasl.removal.plan import plan
+from gasl.sparsifier.target import TOLERANCE, Target
+from gasl.structure.axes import Structure
+from gasl.structure.groups import UnitGroups
+from gasl.structure.running import ExampleInputs, named_tensors
+from gasl.structure.trace import trace
+from gasl.structure.weights import WeightGroups
+
+__all__ = ["Controller", "controller_of"]
+
+_CHECKS, _APART = 100, 5  # checks over the target's steps, and steps between two at least
+_LATE = 0.05  # what is added to the logarithm of the strength in each check once the schedule is over
+_SPAN = 1e4  # how far the strength may go from where it started, either way
+
+
+class Controller:
+    """Drives the share that is left along a schedule to the target.
+
+    Args:
+        target: The target.
+        model: Gives the network as it is in test mode, with nothing of a method in it.
+        structure: The network's trace.
+        example_inputs: What the network takes.
+        floors: Units that each axis keeps whatever happens.
+        protect: Axes that stay whole.
+
+    Raises:
+        InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
+
+    Example:
+        >>> from gasl.structure.trace import trace
+        >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.zeros(2, 4)
+        >>> floors = {"0.in": 1, "0": 1}
+        >>> controller = Controller(Target(params=0.5), lambda: net, trace(net, x), x, floors, frozenset())
+        >>> controller.left()
+        1.0
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        model: Callable[[], nn.Module],
+        structure: Structure,
+        example_inputs: ExampleInputs,
+        floors: Mapping[str, int],
+        protect: frozenset[str],
+    ) -> None:
+        self.target = target
+        self.every = max(_APART, target.steps // _CHECKS)
+        self._model = model
+        self._sizes = {axis.name: axis.size for axis in structure.axes}
+        self._example_inputs = example_inputs
+        self._protect = protect
+        self._floors = self._own_floors(floors)
+        self._error = self._start = 0.0
+        self._now: dict[str, int] | None = None  # floors that were set
+        self._known: dict[tuple[int, ...], float] = {}
+        self._whole = 1.0
+        self._whole = self._cost(*self._look())
+        self._check_reachable()
+
+    def left(self) -> float:
+        """The share that is left of what the target counts: of units, parameters or multiply-accumulates."""
+        return self._share(*self._look())
+
+    @torch.no_grad()
+    def check(self, groups: UnitGroups | WeightGroups, state: State) -> bool:
+        """Look at the network every few steps, and set strength and floors for what comes.
+
+        Args:
+            groups: What the method makes sparse.
+            state: The method's state.
+
+        Returns:
+            Whether the target is met: nothing is to die any more.
+        """
+        if state.step % self.every:
+            return False
+        assert isinstance(groups, UnitGroups)  # or there would be no controller
+        model, structure, live = self._look()
+        left = self._share(model, structure, live)
+        alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
+        met = left <= self._goal + 1e-9
+        scores = _scores(groups, state)
+        own = {name: int((score > 0).sum()) for name, score in scores.items()}
+        floors = own
+        if not met:
+            error = left - wanted_share(state.step, self.target.steps, self._goal)
+            self._start = self._start or state.strength
+            late = _LATE if state.step > self.target.steps else 0.0
+            wanted = state.strength * exp(change_of_log_strength(error, self._error) + late)
+            state.strength = min(max(wanted, self._start / _SPAN), self._start * _SPAN)
+            self._error = error
+            counts = allowance(left, self._goal - TOLERANCE / 2, [alive[name] for name in own])
+            counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
+            floors = {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
+            if floors == own:
+                last = self._last_unit(model, structure, left, _weakest(scores, live))
+                met, floors = last is None, own if last is None else own | {last: own[last] - 1}
+        self._set_floors(floors, groups, state)
+        return met
+
+    def state_dict(self) -> dict[str, Any]:
+        """What lives."""
+        return {"error": self._error, "start": self._start, "floors": self._now}
+
+    def load_state_dict(self, saved: Mapping[str, Any], groups: UnitGroups | WeightGroups, state: State) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+        self._error, self._start = float(saved["error"]), float(saved["start"])
+        if saved["floors"] is not None:
+            self._set_floors(saved["floors"], groups, state)
+
+    def _set_floors(self, floors: Mapping[str, int], groups: UnitGroups | WeightGroups, state: State) -> None:
+        assert isinstance(groups, UnitGroups)  # or there would be no controller
+        self._now = dict(floors)
+        groups.floors = [floors[name] for name in groups.names]
+        if isinstance(state.posterior, UnitPosterior):
+            state.posterior.floors = [floors[site.name] for site in state.posterior.units]
+
+    @property
+    def _goal(self) -> float:
+        return 0.0 if self.target.share is None else self.target.share
+
+    def _own_floors(self, floors: Mapping[str, int]) -> dict[str, int]:
+        sizes, wanted = self._sizes, self.target.sparsity
+        if not isinstance(wanted, Mapping):
+            return dict(floors)
+        if unknown := wanted.keys() - sizes.keys():
+            raise InputError(f"the target names {sorted(unknown)}, the network has the axes {sorted(sizes)}")
+        return {n: max(floors[n], ceil((1 - wanted[n]) * m - 1e-9)) if n in wanted else m for n, m in sizes.items()}
+
+    def _look(self) -> tuple[nn.Module, Structure, Liveness]:
+        """The network, and what can go from it; the constants that dead units emit are read from a pass of now."""
+        model = self._model()
+        structure = trace(model, self._example_inputs)
+        return model, structure, liveness(named_tensors(model), structure, self._protect)
+
+    def _without(self, model: nn.Module, structure: Structure, gone: Mapping[str, Iterable[int]]) -> Liveness:
+        """What could go if some units were zero, with all that makes and reads them."""
+        tensors = named_tensors(model)
+        changed: dict[str, Tensor] = {}
+        for axis in structure.axes:
+            dead = torch.zeros(axis.size + 1, dtype=torch.bool)
+            dead[list(gone.get(axis.name, ()))] = True
+            for member in axis.members if bool(dead.any()) else ():
+                if member.role != "statistic":
+                    tensor = changed.setdefault(member.tensor, tensors[member.tensor].detach().clone())
+                    tensor.index_fill_(member.dim, dead[member.units].nonzero().flatten().to(tensor.device), 0)
+        return liveness(tensors | changed, structure, self._protect)
+
+    def _share(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
+        return self._cost(model, structure, live) / self._whole
+
+    def _cost(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
+        if self.target.kind == "units":
+            return self._units(live)
+        key = tuple(int(kept.sum()) for kept in live.kept.values())
+        if key not in self._known:
+            small = apply_plan(model, plan(structure, live))
+            count = (
+                sum(p.numel() for p in small.parameters())
+                if self.target.kind == "params"
+                else count_macs(small, self._example_inputs).total
+            )
+            self._known[key] = float(count)
+        return self._known[key]
+
+    def _units(self, live: Liveness) -> float:
+        """Units that are left; where each axis has its own target, those above it."""
+        wanted = self.target.sparsity if isinstance(self.target.sparsity, Mapping) else live.kept
+        counts = {name: int(live.kept[name].sum()) for name in wanted}
+        if isinstance(self.target.sparsity, Mapping):
+            return float(sum(max(0, count - self._floors[name]) for name, count in counts.items()))
+        return float(sum(counts.values()))
+
+    def _last_unit(
+        self, model: nn.Module, structure: Structure, left: float, weakest: Mapping[str, tuple[int, int]]
+    ) -> str | None:
+        """The axis whose weakest unit takes most and yet not too much; where each takes too much, the least.
+
+        None if there is nothing left that may go.
+        """
+        shares = {
+            name: self._share(model, structure, self._without(model, structure, {name: [unit]}))
+            for name, (unit, alive) in weakest.items()
+            if alive > self._floors[name]
+        }
+        shares = {name: share for name, share in shares.items() if share < left - 1e-12}
+        near = {name: share for name, share in shares.items() if share >= self._goal - TOLERANCE}
+        if near:
+            return min(near, key=lambda name: near[name])
+        return max(shares, key=lambda name: shares[name]) if shares else None
+
+    def _check_reachable(self) -> None:
+        model, structure, _ = self._look()
+        gone = {a.name: range(self._floors[a.name], a.size) for a in structure.axes if a.name not in self._protect}
+        least = self._share(model, structure, self._without(model, structure, gone))
+        if least > self._goal + 1e-9:
+            raise InputError(
+                f"the target {self.target} cannot be met: with {sum(self._floors.values())} units left, the fewest "
+                f"that min_units and protect allow, {self.target.kind} are at {least:.3g} of the whole; ask for no less"
+            )
+
+
+def _scores(groups: UnitGroups, state: State) -> dict[str, Tensor]:
+    """For the units of each axis a number that is above 0 while they are alive, and the lower the sooner they die."""
+    if isinstance(state.posterior, UnitPosterior):
+        return {site.name: state.posterior.score(axis) for axis, site in enumerate(state.posterior.units)}
+    return dict(zip(groups.names, groups.norms(), strict=True))
+
+
+def _weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, tuple[int, int]]:
+    """The next unit of each axis to die, of those that are still there, and how many these are."""
+    found = {}
+    for name, score in scores.items():
+        there = live.kept[name].to(score.device)
+        found[name] = int(torch.where(there, score, torch.inf).argmin()), int(there.sum())
+    return found
+
+
+def controller_of(
+    target: Target | None,
+    method: Method,
+    groups: UnitGroups | WeightGroups,
+    state: State,
+    make: Callable[[Target], Controller],
+) -> Controller | None:
+    """The controller of a sparsifier that was given a target.
+
+    Args:
+        target: What was given; None for no controller.
+        method: The method.
+        groups: What it makes sparse.
+        state: Its state; a strength that is not known yet becomes the method's usual one.
+        make: Makes the controller.
+
+    Returns:
+        The controller.
+
+    Raises:
+        InputError: If no strength of the method makes whole units die, or the target cannot be met.
+    """
+    if target is None:
+        return None
+    if not (isinstance(groups, UnitGroups) and method.kills and getattr(method, "step", "proximal") == "proximal"):
+        raise InputError(
+            f"a target needs a method whose strength makes whole units exactly zero, got {method}; take e.g. GASL() "
+            "with granularity='unit' and step='proximal'"
+        )
+    if isnan(state.strength):
+        state.strength = method.usual_strength or 0.0
+    return make(target)

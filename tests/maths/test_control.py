@@ -1,0 +1,43 @@
+"""The law of the controller."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gasl.errors import InputError
+from gasl.maths.control import allowance, change_of_log_strength, wanted_share
+
+
+@given(st.integers(0, 500), st.floats(0.01, 0.99))
+def test_the_schedule_falls_from_all_to_the_target(step, target):
+    now, later = wanted_share(step, 300, target), wanted_share(step + 1, 300, target)
+    assert target <= later <= now <= 1
+    assert wanted_share(0, 300, target) == 1
+    assert wanted_share(300, 300, target) == target
+    if step < 300:
+        assert now == pytest.approx(target + (1 - target) * ((300 - step) / 300) ** 3)
+
+
+@given(st.floats(0.02, 1), st.floats(-0.01, 1), st.lists(st.integers(0, 1000), min_size=1, max_size=4))
+def test_what_may_go_leaves_enough(left, least, alive):
+    counts = allowance(left, least, alive)
+    assert all(0 <= count <= units for count, units in zip(counts, alive, strict=True))
+    worst = max((count / units for count, units in zip(counts, alive, strict=True) if units), default=0)
+    assert left * (1 - worst) ** 3 >= min(least, left) - 1e-12
+
+
+def test_nothing_may_go_at_the_bound():
+    assert allowance(0.2, 0.2, [50]) == [0]
+    assert allowance(0.2, -0.1, [50]) == [50]
+
+
+def test_the_law():
+    assert change_of_log_strength(0.1, 0.1) == pytest.approx(0.03)
+    assert change_of_log_strength(0.1, 0.05) == pytest.approx(0.23)
+    assert change_of_log_strength(1.0, -1.0) == 0.5
+    assert change_of_log_strength(-1.0, 1.0) == -0.5
+
+
+def test_a_schedule_without_steps_is_refused():
+    with pytest.raises(InputError, match="at least 1"):
+        wanted_share(0, 0, 0.5)

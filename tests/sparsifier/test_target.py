@@ -1,0 +1,161 @@
+"""A target is met to within a hundredth or one unit, by exact zeros, and then nothing dies any more."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import gasl
+from gasl.errors import InputError
+from gasl.measure import count_macs
+from gasl.methods import L0
+
+
+def network(kind, dtype=torch.float32):
+    torch.manual_seed(1)
+    if kind == "mlp":
+        layers = [nn.Linear(20, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3)]
+    else:
+        layers = [nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(16, 24, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3)]
+    return nn.Sequential(*layers).to(dtype)
+
+
+def data(kind, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((256, 20) if kind == "mlp" else (256, 1, 8, 8), generator=generator).to(dtype)
+    flat = x.flatten(1)
+    return x, (flat[:, 0] + flat[:, 1] * flat[:, 2] > 0).long() + (flat[:, 3] > 0).long()
+
+
+def train(model, sparsifier, optimizer, steps, kind):
+    x, y = data(kind, next(model.parameters()).dtype)
+    for step in range(steps):
+        batch = slice(64 * (step % 4), 64 * (step % 4) + 64)
+        loss = cross_entropy(model(x[batch]), y[batch]) + sparsifier.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sparsifier.step(optimizer)
+
+
+def share(kind, removal, model, small, x):
+    if kind == "params":
+        counts = [sum(p.numel() for p in m.parameters()) for m in (small, model)]
+    elif kind == "macs":
+        counts = [count_macs(m, x[:1]).total for m in (small, model)]
+    else:
+        counts = [sum(after for _, after in removal.widths.values()), sum(size for size, _ in removal.widths.values())]
+    return counts[0] / counts[1]
+
+
+@pytest.mark.parametrize(
+    ("net", "method", "kind", "value"),
+    [
+        ("mlp", gasl.GASL(), "params", 0.25),
+        ("mlp", gasl.GroupLasso(scope="filter"), "macs", 0.4),
+        ("mlp", gasl.StructuredAttention(strength=3.0), "sparsity", 0.7),
+        ("conv", gasl.GASL(), "sparsity", 0.7),
+        ("conv", gasl.NetworkSlimming(), "params", 0.5),
+        ("conv", gasl.StructuredAttention(strength=3.0), "macs", 0.4),
+    ],
+)
+def test_it_is_met(net, method, kind, value):
+    model = network(net)
+    x = data(net)[0]
+    sparsifier = gasl.Sparsifier(model, method, x[:2], target=gasl.Target(**{kind: value}, steps=300))
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, net)
+    before = {axis.name: axis.alive for axis in sparsifier.sparsity()}
+    train(model, sparsifier, optimizer, 20, net)
+    assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == before
+    assert sparsifier.penalty() == 0
+    small = sparsifier.finish()
+    wanted = 1 - value if kind == "sparsity" else value
+    found = share("units" if kind == "sparsity" else kind, sparsifier.removal, model, small, x)
+    assert found <= wanted + 1e-9
+    # With one unit more on an axis of a units, no weight count grows by more than (1 + 1/a)^2.
+    assert found >= wanted - 0.01 or found * max((1 + 1 / count) ** 2 for count in before.values()) > wanted
+    assert min(before.values()) >= 1
+
+
+def test_axes_by_name():
+    model = network("mlp")
+    target = gasl.Target(sparsity={"0": 0.75, "2": 0.5}, steps=300)
+    sparsifier = gasl.Sparsifier(model, gasl.GroupLasso(scope="filter"), data("mlp")[0][:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 10, "2": 15}
+
+
+def test_gates_meet_it_too():
+    model = network("mlp")
+    x = data("mlp")[0]
+    sparsifier = gasl.Sparsifier(model, L0(strength=1e-4), x[:2], target=gasl.Target(sparsity=0.6, steps=300))
+    optimizer = torch.optim.Adam(sparsifier.param_groups(), lr=0.02)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    alive = sum(axis.alive for axis in sparsifier.sparsity())
+    assert 0.39 * 90 - 1 <= alive <= 0.4 * 90
+    model.eval()
+    with torch.no_grad():
+        out = model(x)
+        torch.testing.assert_close(sparsifier.finish()(x), out, rtol=1e-5, atol=1e-5)
+
+
+def test_a_run_goes_on_to_the_bit():
+    def made():
+        model = network("mlp", torch.float64)
+        sparsifier = gasl.Sparsifier(model, gasl.GASL(), data("mlp")[0][:2], target=gasl.Target(params=0.3, steps=300))
+        return model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+
+    model, sparsifier, optimizer = made()
+    train(model, sparsifier, optimizer, 160, "mlp")
+    kept = copy.deepcopy((model.state_dict(), optimizer.state_dict(), sparsifier.state_dict()))
+    train(model, sparsifier, optimizer, 140, "mlp")
+    other, again, fresh = made()
+    other.load_state_dict(kept[0])
+    fresh.load_state_dict(kept[1])
+    again.load_state_dict(kept[2])
+    train(other, again, fresh, 140, "mlp")
+    assert again.strength == sparsifier.strength
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "message"),
+    [
+        (gasl.GASL(), {"params": 1e-4}, r"cannot be met: with 3 units left.*params are at 0.00"),
+        (gasl.GASL(), {"sparsity": {"nowhere": 0.5}}, r"names \['nowhere'\]"),
+        (gasl.GASL(step="loss"), {"params": 0.5}, "needs a method whose strength makes whole units exactly zero"),
+        (gasl.L1(), {"params": 0.5}, "needs a method whose strength"),
+        (gasl.DepGraphNorm(), {"params": 0.5}, "needs a method whose strength"),
+    ],
+)
+def test_what_cannot_be_met_is_refused(method, target, message):
+    with pytest.raises(InputError, match=message):
+        gasl.Sparsifier(network("mlp"), method, torch.zeros(2, 20), target=gasl.Target(**target))
+
+
+def test_floors_and_protection_count():
+    with pytest.raises(InputError, match="cannot be met"):
+        gasl.Sparsifier(network("mlp"), gasl.GASL(), torch.zeros(2, 20), target=gasl.Target(params=0.3), protect=["0"])
+    with pytest.raises(InputError, match="cannot be met"):
+        gasl.Sparsifier(network("mlp"), gasl.GASL(), torch.zeros(2, 20), target=gasl.Target(params=0.3), min_units=25)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "got none"),
+        ({"params": 0.5, "macs": 0.5}, "got macs and params"),
+        ({"params": 0.0}, "params must lie between 0 and 1, got 0.0"),
+        ({"sparsity": {"conv1": 1.5}}, "conv1 must lie between 0 and 1, got 1.5"),
+        ({"macs": float("nan")}, "macs must lie between"),
+        ({"macs": 0.5, "steps": 0}, "steps must be at least 1"),
+    ],
+)
+def test_a_target_that_means_nothing_is_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        gasl.Target(**fields)
