@@ -58,7 +58,7 @@ def share(kind, removal, model, small, x):
         ("mlp", gasl.GroupLasso(scope="filter"), "macs", 0.4),
         ("mlp", gasl.StructuredAttention(strength=3.0), "sparsity", 0.7),
         ("conv", gasl.GASL(), "sparsity", 0.7),
-        ("conv", gasl.NetworkSlimming(), "params", 0.5),
+        ("conv", gasl.NetworkSlimming(strength=0.01), "params", 0.5),
         ("conv", gasl.StructuredAttention(strength=3.0), "macs", 0.4),
     ],
 )

@@ -11,6 +11,7 @@ from gasl.measure import compare
 from gasl.measure import measure as measure_network
 from gasl.methods.base import Method
 from gasl.removal import shrink as shrink_network
+from gasl.sparsifier import Target
 from gasl.training.config import Hardware, TrainConfig
 
 _SPEC = RunSpec()
@@ -45,6 +46,7 @@ def train(
     from_scratch: bool = False,
     protect: list[str] | None = None,
     min_units: int | dict[str, int] = 1,
+    target: Target | None = None,
     seed: int = 0,
     resume: bool = False,
     progress: bool = True,
@@ -67,6 +69,7 @@ def train(
         from_scratch: Start the method with fresh weights, not with the baseline's.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least: one number, or one by axis name.
+        target: How small it is to become, e.g. --target.macs 0.25; the strength is then found while it trains.
         seed: Of everything random.
         resume: Go on with a run that was cut off.
         progress: Show a progress bar.
@@ -87,6 +90,7 @@ def train(
         from_scratch=from_scratch,
         protect=tuple(protect or ()),
         min_units=min_units,
+        target=target,
         seed=seed,
     )
     options = RunOptions(

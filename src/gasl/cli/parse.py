@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gasl.cli.commands import COMMANDS
-from gasl.errors import MissingExtraError, unknown_name
+from gasl.errors import GaslError, MissingExtraError, unknown_name
 from gasl.methods import METHODS, Method
 
 try:
@@ -62,7 +62,11 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
     parser = _parser(argv[0], command)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
-        given = parser.instantiate_classes(parser.parse_args([_underscored(word) for word in argv[1:]]))
+        words = parser.parse_args([_underscored(word) for word in argv[1:]])
+        try:
+            given = parser.instantiate_classes(words)
+        except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
+            raise error.__cause__ if isinstance(error.__cause__, GaslError) else ParseError(str(error)) from None
     return command, _arguments(command, given)
 
 

@@ -81,7 +81,9 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         _check(dense, example, data.train)
         # What does not fit the network is refused here, not after hours of dense training.
-        Sparsifier(dense, spec.method, example, protect=spec.protect, min_units=spec.min_units).detach()
+        Sparsifier(
+            dense, spec.method, example, protect=spec.protect, min_units=spec.min_units, target=spec.target
+        ).detach()
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
             options.say("training the dense network")
@@ -128,6 +130,7 @@ def _fit(model: nn.Module, data: DataSplits, folder: Path, phase: str, spec: Run
         method=spec.method if sparse else None,
         protect=spec.protect if sparse else (),
         min_units=spec.min_units if sparse else 1,
+        target=spec.target if sparse else None,
         hardware=options.hardware,
         resume=options.resume,
         tensorboard=options.tensorboard,

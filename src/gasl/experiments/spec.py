@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from gasl.errors import InputError
 from gasl.methods import GASL
 from gasl.methods.base import Method
+from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
 __all__ = ["STRENGTH", "RunSpec", "demo_spec"]
@@ -35,6 +36,7 @@ class RunSpec:
         from_scratch: Whether ``sparse`` starts with fresh weights, not with those of the baseline.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least: one number, or one by axis name.
+        target: How small the network is to become in the phase ``sparse``; None leaves it to the method's strength.
         seed: Of the weights, the order of the images and the method's random numbers.
 
     Raises:
@@ -58,6 +60,7 @@ class RunSpec:
     from_scratch: bool = False
     protect: tuple[str, ...] = ()
     min_units: int | Mapping[str, int] = 1
+    target: Target | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

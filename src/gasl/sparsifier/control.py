@@ -26,7 +26,7 @@ __all__ = ["Controller", "controller_of"]
 
 _CHECKS, _APART = 100, 5  # checks over the target's steps, and steps between two at least
 _LATE = 0.05  # what is added to the logarithm of the strength in each check once the schedule is over
-_SPAN = 1e4  # how far the strength may go from where it started, either way
+_SPAN = 20.0  # how far the strength may go from where it started; further up only when it is late
 
 
 class Controller:
@@ -62,7 +62,7 @@ class Controller:
         protect: frozenset[str],
     ) -> None:
         self.target = target
-        self.every = max(_APART, target.steps // _CHECKS)
+        self.every = max(_APART, target.horizon // _CHECKS)
         self._model = model
         self._sizes = {axis.name: axis.size for axis in structure.axes}
         self._example_inputs = example_inputs
@@ -101,11 +101,12 @@ class Controller:
         own = {name: int((score > 0).sum()) for name, score in scores.items()}
         floors = own
         if not met:
-            error = left - wanted_share(state.step, self.target.steps, self._goal)
+            error = left - wanted_share(state.step, self.target.horizon, self._goal)
             self._start = self._start or state.strength
-            late = _LATE if state.step > self.target.steps else 0.0
-            wanted = state.strength * exp(change_of_log_strength(error, self._error) + late)
-            state.strength = min(max(wanted, self._start / _SPAN), self._start * _SPAN)
+            late = max(0, state.step - self.target.horizon) // self.every
+            wanted = state.strength * exp(change_of_log_strength(error, self._error) + _LATE * (late > 0))
+            most = self._start * _SPAN * exp(_LATE * late)
+            state.strength = min(max(wanted, self._start / _SPAN), most)
             self._error = error
             counts = allowance(left, self._goal - TOLERANCE / 2, [alive[name] for name in own])
             counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]

@@ -8,6 +8,7 @@ from gasl.errors import InputError
 __all__ = ["TOLERANCE", "Target"]
 
 TOLERANCE = 0.01  # the share left is to lie this far below the target at most
+_STEPS = 2000
 _SHARES = ("params", "macs")
 
 
@@ -15,11 +16,15 @@ _SHARES = ("params", "macs")
 class Target:
     """One of sparsity, params or macs. The sparsifier finds the strength by itself, and stops when it is met.
 
+    The strength begins with the method's own, or its usual one, and stays within 20 times of it, either way, until the
+    steps are over; only then does it grow further. A target in very few steps at a small learning rate is met late.
+
     Args:
         sparsity: Share of all units that is to be removed, 0.8 for 80 %; or of axes by name, others stay whole.
         params: Share of the parameters that is to be left, 0.25 for a quarter.
         macs: Share of the multiply-accumulates that is to be left.
-        steps: Optimizer steps in which the target is to be met: about two thirds of the training with the method.
+        steps: Optimizer steps in which the target is to be met, well before the training with the method ends; null for
+            three fifths of a run of :func:`gasl.training.fit`, and for 2,000 in a loop of one's own.
 
     Raises:
         InputError: If not exactly one is given, or a share does not lie between 0 and 1.
@@ -35,7 +40,7 @@ class Target:
     sparsity: float | Mapping[str, float] | None = None
     params: float | None = None
     macs: float | None = None
-    steps: int = 2000
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no training could meet."""
@@ -47,8 +52,17 @@ class Target:
         for name, value in numbers.items():
             if not 0 < value < 1:
                 raise InputError(f"{name} must lie between 0 and 1, got {value}; 0.25 is a quarter")
-        if self.steps < 1:
+        if self.steps is not None and self.steps < 1:
             raise InputError(f"steps must be at least 1, got {self.steps}")
+
+    def __str__(self) -> str:
+        name = "sparsity" if self.kind == "units" else self.kind
+        return f"{name}={getattr(self, name)}"
+
+    @property
+    def horizon(self) -> int:
+        """Optimizer steps in which it is to be met."""
+        return self.steps or _STEPS
 
     @property
     def kind(self) -> str:

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from gasl.errors import InputError
 from gasl.methods.base import Method
-from gasl.sparsifier import Sparsifier
+from gasl.sparsifier import Sparsifier, Target
 from gasl.structure.running import ExampleInputs
 from gasl.training.shell import lightning
 
@@ -52,6 +52,7 @@ class SparsityCallback(lightning.Callback):
         module: The name of the network within the LightningModule; ``""`` for the LightningModule itself.
         protect: Axes to leave whole.
         min_units: Units that stay in each axis at least.
+        target: How small the network is to become; the strength is then found while it trains.
         seed: Of the method's own random numbers; the same in every process.
 
     Attributes:
@@ -72,6 +73,7 @@ class SparsityCallback(lightning.Callback):
         module: str = "model",
         protect: Sequence[str] = (),
         min_units: int | Mapping[str, int] = 1,
+        target: Target | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -80,6 +82,7 @@ class SparsityCallback(lightning.Callback):
         self._module = module
         self._protect = protect
         self._min_units = min_units
+        self._target = target
         self._seed = seed
         self._sparsifier: Sparsifier | None = None
         self._optimizers: list[Optimizer] = []
@@ -113,6 +116,7 @@ class SparsityCallback(lightning.Callback):
             self._example_inputs,
             protect=self._protect,
             min_units=self._min_units,
+            target=self._target,
             seed=self._seed,
         )
 

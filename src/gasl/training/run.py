@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from gasl.data import Batches, DataSplits, Preprocess, default_preprocess
 from gasl.errors import MissingExtraError
 from gasl.methods.base import Method
-from gasl.sparsifier import Sparsifier
+from gasl.sparsifier import Sparsifier, Target
 from gasl.training.callback import SparsityCallback
 from gasl.training.classifier import Classifier
 from gasl.training.config import Hardware, TrainConfig
@@ -23,6 +24,7 @@ from gasl.training.shell import lightning, quiet
 __all__ = ["FitResult", "fit"]
 
 _EVALUATION_BATCH = 500
+_UNTIL_MET = 0.6  # of the optimizer steps a target may take; the rest is for what is left
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def fit(
     method: Method | None = None,
     protect: Sequence[str] = (),
     min_units: int | Mapping[str, int] = 1,
+    target: Target | None = None,
     preprocess: Preprocess | None = None,
     hardware: Hardware | None = None,
     resume: bool = False,
@@ -75,6 +78,7 @@ def fit(
         method: The sparsity method; ``None`` for plain training.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least.
+        target: How small the network is to become.
         preprocess: What is done to the images; ``None`` for what their kind usually gets.
         hardware: What to run on; ``None`` for one device, the best there is.
         resume: Go on with the run in the folder, if there is one.
@@ -99,9 +103,15 @@ def fit(
     folder = Path(out)
     history = History(folder / "history.csv")
     sparsity = None
+    if target is not None and target.steps is None:
+        processes = hardware.devices * hardware.nodes
+        steps = config.epochs * ceil(len(data.train) / (config.batch_size * processes))
+        target = dataclasses.replace(target, steps=max(1, int(_UNTIL_MET * steps)))
     if method is not None:
         example = preprocess.evaluate(data.validation.images[:1])
-        sparsity = SparsityCallback(method, example, protect=protect, min_units=min_units, seed=config.seed)
+        sparsity = SparsityCallback(
+            method, example, protect=protect, min_units=min_units, target=target, seed=config.seed
+        )
     trainer_callbacks = [*([sparsity] if sparsity else []), Schedule(config), history, *callbacks]
     with ExitStack() as stack:
         stack.enter_context(quiet())
@@ -109,7 +119,7 @@ def fit(
         first = trainer.is_global_zero
         if first:
             stack.enter_context(locked(folder))
-        description = _describe(model, data, config, method, protect, min_units, preprocess)
+        description = _describe(model, data, config, method, protect, min_units, target, preprocess)
         if first:
             begin(folder, description, resume)
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).is_file() else None
@@ -176,6 +186,7 @@ def _describe(
     method: Method | None,
     protect: Sequence[str],
     min_units: int | Mapping[str, int],
+    target: Target | None,
     preprocess: Preprocess,
 ) -> dict[str, object]:
     parts = (data.train, data.validation)
@@ -188,4 +199,5 @@ def _describe(
         "protect": list(protect),
         "min_units": min_units if isinstance(min_units, int) else dict(min_units),
         "preprocess": repr(preprocess),
+        **({} if target is None else {"target": repr(target)}),
     }
