@@ -42,7 +42,7 @@ def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True, strength:
         strength: Its weight.
 
     Returns:
-        One ``(M,)`` tensor per layer.
+        One ``(M,)`` tensor per layer, a view of a single number.
 
     Raises:
         InputError: If there is no layer, or one is not a non-empty vector.
@@ -52,4 +52,4 @@ def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True, strength:
         [tensor([0.5000, 0.5000, 0.5000, 0.5000])]
     """
     check_layers("group_lasso_rates", norms)
-    return [torch.full_like(n.detach(), strength * (n.numel() ** -0.5 if normalise else 1.0)) for n in norms]
+    return [n.new_full((), strength * (n.numel() ** -0.5 if normalise else 1.0)).expand(n.shape) for n in norms]

@@ -41,6 +41,7 @@ class GroupLasso(Penalty):
         tensor(1.)
     """
 
+    uniform: ClassVar[bool] = True
     paper: ClassVar[str] = (
         "Wei Wen, Chunpeng Wu, Yandan Wang, Yiran Chen, Hai Li. Learning structured sparsity in deep neural networks. "
         "Advances in Neural Information Processing Systems, 2016."

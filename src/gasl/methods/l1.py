@@ -41,6 +41,7 @@ class L1(Penalty):
         tensor(2.)
     """
 
+    uniform: ClassVar[bool] = True
     paper: ClassVar[str] = (
         "Robert Tibshirani. Regression shrinkage and selection via the lasso. "
         "Journal of the Royal Statistical Society B 58, 1996."

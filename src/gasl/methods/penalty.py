@@ -14,12 +14,13 @@ A penalty may also cut: what :meth:`Penalty.cut` names stays exactly zero, and f
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from gasl.methods.base import Groups, LearningRate, Method, State, check_choice
+from gasl.structure.weights import WeightGroups
 
 __all__ = ["Penalty", "Step"]
 
@@ -33,6 +34,8 @@ class Penalty(Method, ABC):
     Args:
         step: "proximal" for the closed form after the optimizer's step, "loss" for a term of the loss.
     """
+
+    uniform: ClassVar[bool] = False  # whether the rates of an axis are one number, whatever the norms
 
     step: Step = "proximal"
 
@@ -71,7 +74,8 @@ class Penalty(Method, ABC):
         if state.strength == 0 or self.step != "proximal" or state.dead is not None:
             return
         with torch.no_grad():
-            norms = groups.norms()
+            # The norms of single weights are a copy of the network; where only their number counts, it is not made.
+            norms = groups.placeholders() if self.uniform and isinstance(groups, WeightGroups) else groups.norms()
             state.rates = self.rates(norms, state.strength, self._beta(norms, state))
 
     def penalty(self, groups: Groups, state: State) -> Tensor:

@@ -37,6 +37,10 @@ class ColumnGroups(WeightGroups):
         squares = [single(tensor).square().sum(0).flatten() for tensor in self.tensors.values()]
         return [root(s) for s in squares]
 
+    def placeholders(self) -> list[Tensor]:
+        """Zeros in the shapes of the norms, without memory of their own."""
+        return [single(tensor.new_zeros(())).expand(tensor[0].numel()) for tensor in self.tensors.values()]
+
     @torch.no_grad()
     def dead(self) -> list[Tensor]:
         """One bool tensor a weight: which columns have a norm of 0."""
