@@ -98,7 +98,7 @@ class Controller:
         alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
         met = left <= self._goal + 1e-9
         scores = _scores(groups, state)
-        own = {name: int((score > 0).sum()) for name, score in scores.items()}
+        own = _alive(groups, state)
         floors = own
         if not met:
             error = left - wanted_share(state.step, self.target.horizon, self._goal)
@@ -217,6 +217,13 @@ class Controller:
                 f"the target {self.target} cannot be met: with {sum(self._floors.values())} units left, the fewest "
                 f"that min_units and protect allow, {self.target.kind} are at {least:.3g} of the whole; ask for no less"
             )
+
+
+def _alive(groups: UnitGroups, state: State) -> dict[str, int]:
+    """Units of each axis that are alive by their own weights, those included that a floor holds."""
+    if isinstance(posterior := state.posterior, UnitPosterior):
+        return {site.name: int((posterior.test(axis) != 0).sum()) for axis, site in enumerate(posterior.units)}
+    return {name: int((~dead).sum()) for name, dead in zip(groups.names, groups.dead(), strict=True)}
 
 
 def _scores(groups: UnitGroups, state: State) -> dict[str, Tensor]:
