@@ -14,8 +14,8 @@ class Draws:
     """What a posterior draws from.
 
     Numbers for units and weights are drawn once in an optimizer step, alike in every process and every pass of the
-    step. Noise for examples is drawn in each pass, and differs between processes. A state that is taken in the middle
-    of a step is that of its beginning: the step's first pass is then drawn again.
+    step: a state that is taken in the middle of a step draws them again. Noise for examples is drawn in each pass, goes
+    on where it was, and differs between processes.
 
     Args:
         generator: The sparsifier's own, on the CPU.
@@ -35,7 +35,7 @@ class Draws:
         self._seed = seed
         self._generators: dict[str, torch.Generator] = {"cpu": generator}
         self._kept: dict[str, Tensor] = {}
-        self._before: dict[str, Tensor] | None = None
+        self._before: dict[str, Tensor] = {}  # states of what is drawn once, at the beginning of this step
 
     def once(self, key: str, like: Tensor, kind: Literal["uniform", "normal"]) -> Tensor:
         """Numbers that stay until :meth:`forget`.
@@ -59,11 +59,11 @@ class Draws:
     def forget(self) -> None:
         """Begin the next optimizer step."""
         self._kept.clear()
-        self._before = None
+        self._before.clear()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The states of all generators at the beginning of this step."""
-        return dict(self._before) if self._before is not None else self._states()
+        """The states of all generators; those of what is drawn once in a step are of its beginning."""
+        return self._states() | self._before
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on where :meth:`state_dict` was taken."""
@@ -75,14 +75,15 @@ class Draws:
         other = Draws(torch.Generator(), self._seed)
         other.load_state_dict(self._states())
         other._kept = {key: value.clone() for key, value in self._kept.items()}
-        other._before = None if self._before is None else dict(self._before)
+        other._before = dict(self._before)
         return other
 
     def _draw(self, like: Tensor, kind: str, name: str) -> Tensor:
-        if self._before is None:
-            self._before = self._states()
+        generator = self._generator(name)
+        if ":" not in name and name not in self._before:
+            self._before[name] = generator.get_state()
         draw = torch.rand if kind == "uniform" else torch.randn
-        return draw(like.shape, generator=self._generator(name), dtype=like.dtype, device=like.device)
+        return draw(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
     def _generator(self, name: str) -> torch.Generator:
         if name not in self._generators:
