@@ -18,11 +18,13 @@ from gasl.methods import (
     L0,
     L1,
     Attention,
+    BayesianCompression,
     DepGraphNorm,
     GroupLasso,
     MagnitudePruning,
     Method,
     NetworkSlimming,
+    SparseVD,
     StructuredAttention,
     StructuredBP,
 )
@@ -38,10 +40,17 @@ def adam(groups: Iterable[dict[str, Any]]) -> Optimizer:
     return torch.optim.Adam(groups, lr=0.02)
 
 
-def own_fast(groups: Iterable[dict[str, Any]]) -> Optimizer:
-    """What a method adds to the network moves faster than the network."""
-    weights, own = groups
-    return torch.optim.Adam([weights, {**own, "lr": 0.15}], lr=0.01)
+def apart(lr: float, own: float) -> Callable[[Iterable[dict[str, Any]]], Optimizer]:
+    """Adam with a learning rate of its own for what the method adds, which has a long way to go in a few steps."""
+
+    def optimizer(groups: Iterable[dict[str, Any]]) -> Optimizer:
+        model, added = groups
+        return torch.optim.Adam([model, added | {"lr": own}], lr=lr)
+
+    return optimizer
+
+
+own_fast = apart(0.01, 0.15)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,6 +97,18 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
             method=Attention(strength=2e-3, over=L0(drop_rate=0.25), scope="filter"), optimizer=own_fast, draws="step"
         ),
     ),
+    "bayesian_compression": (
+        Setting(
+            method=BayesianCompression(strength=0.01, log_variance=-6.0, threshold=0.5),
+            optimizer=apart(0.002, 0.03),
+            draws="example",
+        ),
+        Setting(
+            method=BayesianCompression(strength=0.01, prior="horseshoe", log_variance=-4.0, threshold=-1.5),
+            optimizer=apart(0.002, 0.08),
+            draws="example",
+        ),
+    ),
     "depgraph_norm": (Setting(method=DepGraphNorm(strength=0.3, fraction=0.4, cut_at=30), off=NO_CUT),),
     "gasl": (
         Setting(method=GASL(strength=1.2), draws="step"),
@@ -115,6 +136,13 @@ ROWS: Mapping[str, tuple[Setting, ...]] = {
     "network_slimming": (
         Setting(method=NetworkSlimming(strength=0.6), refused=WITHOUT_BATCH_NORM),
         Setting(method=NetworkSlimming(strength=0.01, fraction=0.4, cut_at=20), off=NO_CUT, refused=WITHOUT_BATCH_NORM),
+    ),
+    "sparse_vd": (
+        Setting(  # a weight that starts with little noise is not dead at once, however small it is
+            method=SparseVD(strength=0.003, log_variance=-22.0, threshold=-2.0, clip=40.0),
+            optimizer=apart(0.02, 0.45),
+            draws="example",
+        ),
     ),
     "structured_attention": (
         Setting(method=StructuredAttention(strength=1.0)),

@@ -196,6 +196,7 @@ def test_wrong_settings_are_refused(cls, field, value, message):
 def test_the_registry_holds_final_methods():
     assert set(METHODS) == {
         "attention",
+        "bayesian_compression",
         "depgraph_norm",
         "gasl",
         "group_lasso",
@@ -203,6 +204,7 @@ def test_the_registry_holds_final_methods():
         "l1",
         "magnitude_pruning",
         "network_slimming",
+        "sparse_vd",
         "structured_attention",
         "structured_bp",
     }

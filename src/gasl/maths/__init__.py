@@ -1,7 +1,7 @@
 """The paper's equations as pure functions: tensors in, tensors out, no hyper-parameter held anywhere."""
 
 from gasl.maths.attention import attention, attention_force, elements, elements_slope
-from gasl.maths.gaussian import gaussian_kl, local_moments, local_sample, product_variance
+from gasl.maths.gaussian import gaussian_kl, local_sample, local_variance, product_variance
 from gasl.maths.guidance import (
     expected_group_variance,
     expected_trace,
@@ -61,8 +61,8 @@ __all__ = [
     "hard_concrete_sample",
     "hard_concrete_test",
     "linear_dim",
-    "local_moments",
     "local_sample",
+    "local_variance",
     "log_alpha",
     "log_normal_gamma_kl",
     "log_normal_inverse_gamma_kl",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gasl.maths.layout import single
 
-__all__ = ["gaussian_kl", "local_moments", "local_sample", "product_variance"]
+__all__ = ["gaussian_kl", "local_sample", "local_variance", "product_variance"]
 
 Layer = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -60,35 +60,25 @@ def product_variance(mean_a: Tensor, variance_a: Tensor, mean_b: Tensor, varianc
     return mean_a.square() * variance_b + variance_a * (mean_b.square() + variance_b)
 
 
-def local_moments(
-    layer: Layer,
-    x: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    bias: Tensor | None = None,
-    bias_variance: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each output of a layer whose weights are independent: layer(x, mu) and layer(x^2, s^2).
+def local_variance(layer: Layer, x: Tensor, variance: Tensor, bias_variance: Tensor | None = None) -> Tensor:
+    """Variance of each output of a layer with independent random weights: layer(x^2, s^2). Its mean is layer(x, mu).
 
     Args:
         layer: A function ``(input, weight, bias) -> output``, linear in its weight: ``torch.nn.functional.linear``,
             ``conv2d``, a convolution with its stride and padding bound.
         x: Its input.
-        mean: Mean of each weight.
         variance: Variance of each weight.
-        bias: Added to the mean; None for a layer without one.
-        bias_variance: Variance of each bias; None where the bias is no random number.
+        bias_variance: Variance of each bias; None where there is none, or it is no random number.
 
     Returns:
-        The mean and the variance, differentiable in everything.
+        The variance, differentiable in everything.
 
     Example:
         >>> from torch.nn.functional import linear
-        >>> x, mean, variance = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.5, 0.25]])
-        >>> local_moments(linear, x, mean, variance, bias=torch.ones(1))  # 3 + 8 + 1, and 0.5 + 4 * 0.25
-        (tensor([[12.]]), tensor([[1.5000]]))
+        >>> local_variance(linear, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.25]]))  # 0.5 + 4 * 0.25
+        tensor([[1.5000]])
     """
-    return layer(x, mean, bias), layer(x.square(), variance, bias_variance)
+    return layer(x.square(), variance, bias_variance)
 
 
 def local_sample(mean: Tensor, variance: Tensor, noise: Tensor, eps: float = 1e-8) -> Tensor:

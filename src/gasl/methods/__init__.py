@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gasl.methods.attention import Attention
 from gasl.methods.base import Groups, Method, State
+from gasl.methods.bayesian_compression import BayesianCompression
 from gasl.methods.depgraph_norm import DepGraphNorm
 from gasl.methods.gasl import GASL
 from gasl.methods.group_lasso import GroupLasso
@@ -15,6 +16,7 @@ from gasl.methods.l1 import L1
 from gasl.methods.magnitude_pruning import MagnitudePruning
 from gasl.methods.network_slimming import NetworkSlimming
 from gasl.methods.penalty import Penalty
+from gasl.methods.sparse_vd import SparseVD
 from gasl.methods.structured_attention import StructuredAttention
 from gasl.methods.structured_bp import StructuredBP
 
@@ -24,6 +26,7 @@ __all__ = [
     "L1",
     "METHODS",
     "Attention",
+    "BayesianCompression",
     "DepGraphNorm",
     "GroupLasso",
     "Groups",
@@ -31,6 +34,7 @@ __all__ = [
     "Method",
     "NetworkSlimming",
     "Penalty",
+    "SparseVD",
     "State",
     "StructuredAttention",
     "StructuredBP",
@@ -38,6 +42,7 @@ __all__ = [
 
 METHODS: Mapping[str, type[Method]] = {
     "attention": Attention,
+    "bayesian_compression": BayesianCompression,
     "depgraph_norm": DepGraphNorm,
     "gasl": GASL,
     "group_lasso": GroupLasso,
@@ -45,6 +50,7 @@ METHODS: Mapping[str, type[Method]] = {
     "l1": L1,
     "magnitude_pruning": MagnitudePruning,
     "network_slimming": NetworkSlimming,
+    "sparse_vd": SparseVD,
     "structured_attention": StructuredAttention,
     "structured_bp": StructuredBP,
 }

@@ -91,11 +91,11 @@ class Units:
         return each.new_zeros(self._size).index_add(0, units.clamp(min=0), owned)
 
     def spread(self, factors: Tensor) -> Tensor:
-        """Each index gets its unit's factor; one without a unit gets 1."""
+        """Each index of the last dimension gets its unit's factor; one without a unit gets 1."""
         if self._plain:
             return factors
         units = self._on(factors.device)
-        each = factors[units.clamp(min=0)]
+        each = factors[..., units.clamp(min=0)]
         return each if self._whole else torch.where(units >= 0, each, 1.0)
 
     def _on(self, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ from gasl.maths.norms import Orientation
 from gasl.structure.axes import Axis, Member, Structure
 from gasl.structure.membership import Units, group_members
 
-__all__ = ["LayerSite", "Sites", "UnitSite", "carriers", "sites"]
+__all__ = ["Connections", "LayerSite", "Sites", "UnitSite", "carriers", "sites"]
 
 _CALLED = {  # layers that are linear in weight and input and nothing else
     nn.Linear,
@@ -49,6 +49,8 @@ class LayerSite:
         tensor: The weight.
         called: Whether the network reads the weight only by calling its ``nn.Linear`` or ``nn.Conv*`` module, so that
             noise can be put on the layer's output instead of its weights.
+        straight: Whether each row of the weight makes one output and each column reads one input, as in no grouped or
+            transposed convolution.
         entry: Whether the layer reads the network's input.
         fan_in: Weights in a row.
     """
@@ -57,8 +59,28 @@ class LayerSite:
     bias: str | None
     tensor: Tensor
     called: bool
+    straight: bool
     entry: bool
     fan_in: int
+
+
+@dataclass(frozen=True, eq=False)
+class Connections:
+    """The weights that an axis' units are made of, and those that read them.
+
+    Args:
+        name: The axis.
+        size: Number of units, M.
+        floor: Units that stay alive at least.
+        made: Slices of the weights that make a unit; none for single input features.
+        read: Slices of the weights that read it.
+    """
+
+    name: str
+    size: int
+    floor: int
+    made: tuple[Units, ...]
+    read: tuple[Units, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +91,13 @@ class Sites:
         units: One entry an axis.
         layers: One entry a weight.
         tensors: The network's parameters by name.
+        connections: One entry an axis of the network, whether or not its units are made sparse as units.
     """
 
     units: tuple[UnitSite, ...]
     layers: tuple[LayerSite, ...]
     tensors: Mapping[str, Tensor]
+    connections: tuple[Connections, ...] = ()
 
 
 def sites(
@@ -115,7 +139,8 @@ def sites(
                 governed += owned
             places = tuple(Units(member, axis.size) for member in found)
             units.append(UnitSite(axis.name, axis.size, floors[axis.name], places, governed))
-    return Sites(tuple(units), _layers(model, structure, weights), tensors)
+    layers = _layers(model, structure, weights)
+    return Sites(tuple(units), layers, tensors, tuple(_connections(axis, floors[axis.name]) for axis in structure.axes))
 
 
 def carriers(axis: Axis, structure: Structure, linear: Orientation, bare: bool = False) -> tuple[Member, ...]:
@@ -166,6 +191,14 @@ def _writers(axis: Axis, structure: Structure) -> tuple[Member, ...]:
     return tuple(m for m in axis.members if m.trains and m.role in roles and m.tensor not in gammas)
 
 
+def _connections(axis: Axis, floor: int) -> Connections:
+    made, read = (
+        tuple(Units(m, axis.size) for m in axis.members if m.trains and m.role == role)
+        for role in ("producer", "consumer")
+    )
+    return Connections(axis.name, axis.size, floor, made, read)
+
+
 def _meet(one: Tensor, other: Tensor) -> bool:
     return bool(torch.isin(one, other).any())
 
@@ -180,14 +213,19 @@ def _layers(model: nn.Module, structure: Structure, weights: Mapping[str, Tensor
     for module in model.modules():
         for parameter in module._parameters.values():
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
-    modules = dict(model.named_modules())
+    modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
     found = []
     for name, tensor in weights.items():
         calls = [affine for affine in structure.affines if affine.weight == name]
         owner = name.rpartition(".")[0]
         called = all(affine.module == owner and affine.plain and affine.sole for affine in calls)
         called &= type(modules[owner]) in _CALLED and owners[id(tensor)] == 1
+        called &= calls[0].bias is None or calls[0].bias in parameters
+        module = modules[owner]
+        straight = (
+            isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)) and getattr(module, "groups", 1) == 1
+        )
         entry = not any(bool((affine.labels > 0).any()) for affine in calls)
         fan_in = calls[0].labels.numel() * tensor[0, 0].numel() if tensor.ndim > 1 else tensor.numel()
-        found.append(LayerSite(name, calls[0].bias, tensor, called, entry, fan_in))
+        found.append(LayerSite(name, calls[0].bias, tensor, called, straight, entry, fan_in))
     return tuple(found)

@@ -1,0 +1,264 @@
+"""Random scales of units over Gaussian weights: the posterior of Bayesian Compression, one class a prior.
+
+A sampled parameter is (theta + s_w * noise) * z. A layer that is called as a module has the noise on its output; and
+where all that a unit's scale multiplies is one such layer, the scale is drawn for every example::
+
+    columns of a linear layer   mean = layer(x z, theta) + b       variance = layer((x z)^2, s_w^2)
+    rows of a convolution       mean = z (layer(x, theta) + b)     variance = z^2 layer(x^2, s_w^2)
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gasl.maths.gaussian import gaussian_kl
+from gasl.maths.horseshoe import log_normal_gamma_kl, log_normal_inverse_gamma_kl, log_normal_mean, root_of_product
+from gasl.maths.log_uniform import log_alpha, log_uniform_kl
+from gasl.methods.draws import Draws
+from gasl.methods.noise import noisy_output
+from gasl.methods.posterior import UnitPosterior
+from gasl.structure.replaced import Run
+from gasl.structure.sites import Sites, UnitSite
+
+__all__ = ["HorseshoeScales", "JeffreysScales", "Rule", "Scales"]
+
+Rule = Literal["noise", "mode"]
+
+_LOWEST, _HIGHEST = -30.0, 10.0  # of the logarithm of a variance
+
+
+class Scales(UnitPosterior):
+    """Gaussian weights under random scales; a subclass says how the scales are distributed.
+
+    Args:
+        sites: The places in the network.
+        draws: The random numbers.
+        threshold: Where a unit is dead.
+        log_variance: Log of the variance of each weight and bias at the start.
+        bound: Largest log variance of layers that read the network's input; None for no bound.
+    """
+
+    def __init__(self, sites: Sites, draws: Draws, threshold: float, log_variance: float, bound: float | None) -> None:
+        layers = {site.weight: site for site in sites.layers}
+        trained = {name for name, tensor in sites.tensors.items() if tensor.requires_grad}
+        biases = [s.bias for s in sites.layers if s.bias is not None and s.bias in trained]
+        super().__init__(draws, sites.units, [*layers, *biases], [s.weight for s in sites.layers if s.called])
+        self._threshold, self._bound = threshold, bound
+        self._tensors, self._layers = sites.tensors, layers
+        self._gaussian = tuple(dict.fromkeys([*layers, *biases]))
+        entry = (name for s in sites.layers if s.entry for name in (s.weight, s.bias))
+        self._entry = [name for name in entry if name in self._gaussian]
+        self._single = frozenset(i for i, unit in enumerate(sites.units) if self._in_one_layer(unit))
+        for name in self._gaussian:
+            self.own(name, log_variance=torch.full_like(sites.tensors[name], log_variance))
+
+    @abstractmethod
+    def scaled(self, axis: int, noise: Tensor) -> Tensor:
+        """Scales of an axis from standard normal numbers of shape ``(..., M)``."""
+
+    @abstractmethod
+    def scale_kl(self, axis: int) -> Tensor:
+        """Divergence of the scales of an axis, 0-dim."""
+
+    def sample(self, axis: int) -> Tensor:
+        """One scale a unit for this optimizer step."""
+        site = self.units[axis]
+        like = self._tensors[site.carriers[0].place[0]].new_empty(site.size)
+        return self.scaled(axis, self.draws.once(site.name, like, "normal"))
+
+    def sampled(self, name: str, tensor: Tensor) -> Tensor:
+        """The parameter with noise of its own, times the scales of its units."""
+        if name in self._gaussian:
+            tensor = tensor + self._variance(name).sqrt() * self.draws.once(f"{name}~", tensor, "normal")
+        return super().sampled(name, tensor)
+
+    def layer(self, name: str, run: Run, inputs: Tensor) -> Tensor:
+        """The layer with noise on its outputs, and with a scale for each example where that can be."""
+        site = self._layers[name]
+        bias = None if site.bias is None else self._tensors[site.bias]
+        if self._fixed is not None:
+            if bias is not None and site.bias in self.names:
+                bias = self.effective(site.bias, bias, training=True)
+            return run(inputs, self.effective(name, site.tensor, training=True), bias)
+        each = self._single if inputs.ndim == site.tensor.ndim else frozenset()
+        after = None
+        for axis, units in self._carried[name]:
+            if axis in each:
+                noise = self.draws.fresh(site.tensor.new_empty(len(inputs), self.units[axis].size))
+                scales = units.spread(self.scaled(axis, noise))
+                if units.place[1] == 1:
+                    inputs = inputs * _along_channels(scales, inputs)
+                else:
+                    after = scales
+        outputs = noisy_output(
+            run,
+            inputs,
+            self._moments(name, site.tensor, each),
+            (None, None) if bias is None else self._moments(str(site.bias), bias, each),
+            self.draws,
+        )
+        return outputs if after is None else outputs * _along_channels(after, outputs)
+
+    def divergence(self) -> Tensor:
+        """KL of all scales, weights and biases, 0-dim."""
+        scales = [self.scale_kl(axis) for axis in range(len(self.units))]
+        weights = [gaussian_kl(self._tensors[name], self._log_variance(name)).sum() for name in self._gaussian]
+        return torch.stack([*scales, *weights]).sum()
+
+    @torch.no_grad()
+    def constrain_(self) -> None:
+        """Keep log variances in their range, those of layers that read the network's input below their bound."""
+        for name, tensor in self.named_parameters():
+            if name.endswith("log_variance"):
+                tensor.clamp_(_LOWEST, _HIGHEST)
+        for place in self._entry if self._bound is not None else ():
+            self._log_variance(place).clamp_(max=self._bound)
+
+    def _moments(self, name: str, tensor: Tensor, without: Collection[int]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each weight, scaled for the whole batch along all axes but some."""
+        scale = tensor.new_ones(())
+        for axis, units in self._carried.get(name, ()):
+            if axis not in without:
+                shape = [-1 if dim == units.place[1] else 1 for dim in range(tensor.ndim)]
+                scale = scale * units.spread(self.sample(axis)).view(shape)
+        variance = self._variance(name) if name in self._gaussian else torch.zeros_like(tensor)
+        return tensor * scale, variance * scale.square()
+
+    def _in_one_layer(self, unit: UnitSite) -> bool:
+        places = [units.place for units in unit.carriers]
+        for site in self._layers.values():
+            if site.called and site.straight:
+                rows = [(site.weight, 0)] + [(site.bias, 0)] * (site.bias is not None)
+                if places == [(site.weight, 1)] or sorted(places) == sorted(rows):
+                    return True
+        return False
+
+    def _log_variance(self, name: str) -> Tensor:
+        return self.get_parameter(f"{name.replace('.', '/')}.log_variance")
+
+    def _variance(self, name: str) -> Tensor:
+        return self._log_variance(name).exp()
+
+
+class JeffreysScales(Scales):
+    """Scales N(mu, sigma^2) under the improper prior 1 / |z|; the KL is that of variational dropout.
+
+    Args:
+        sites: The places in the network.
+        draws: The random numbers.
+        threshold: Of log sigma^2 - log mu^2.
+        log_variance: Log of every variance at the start.
+        bound: As for :class:`Scales`.
+    """
+
+    def __init__(self, sites: Sites, draws: Draws, threshold: float, log_variance: float, bound: float | None) -> None:
+        super().__init__(sites, draws, threshold, log_variance, bound)
+        for site in sites.units:
+            ones = sites.tensors[site.carriers[0].place[0]].new_ones(site.size)
+            self.own(site.name, mean=ones, log_variance=torch.full_like(ones, log_variance))
+
+    def scaled(self, axis: int, noise: Tensor) -> Tensor:
+        """N(mu, sigma^2)."""
+        mean, log_variance = self._of(axis)
+        return mean + (log_variance / 2).exp() * noise
+
+    def scale_kl(self, axis: int) -> Tensor:
+        """That of variational dropout, with alpha = sigma^2 / mu^2."""
+        return log_uniform_kl(log_alpha(*self._of(axis))).sum()
+
+    def mean(self, axis: int) -> Tensor:
+        """The mean mu of each scale."""
+        return self._of(axis)[0]
+
+    def score(self, axis: int) -> Tensor:
+        """Threshold minus log alpha."""
+        return self._threshold - log_alpha(*self._of(axis))
+
+    def _of(self, axis: int) -> tuple[Tensor, Tensor]:
+        own = self.get_submodule(self.units[axis].name.replace(".", "/"))
+        return own.get_parameter("mean"), own.get_parameter("log_variance")
+
+
+class HorseshoeScales(Scales):
+    """Scales sqrt(s_a s_b a_j b_j) with log-normal factors; a, b of each unit, s_a, s_b of the axis.
+
+    At the start the scale is 1 and each factor where its divergence is least for that: s_a near tau^2, s_b near
+    1 / tau^2. The scale of a unit is drawn by its own marginal distribution, so that s is not common to a sample.
+
+    Args:
+        sites: The places in the network.
+        draws: The random numbers.
+        threshold: Where a unit is dead.
+        log_variance: Log of every variance at the start.
+        bound: As for :class:`Scales`.
+        tau: Scale of the global half-Cauchy.
+        rule: With s z ~ LN(m, v), of what the threshold is: "noise", log(exp(v) - 1), the logarithm of variance over
+            squared mean; or "mode", v - m, minus the logarithm of the mode.
+    """
+
+    def __init__(
+        self,
+        sites: Sites,
+        draws: Draws,
+        threshold: float,
+        log_variance: float,
+        bound: float | None,
+        tau: float,
+        rule: Rule,
+    ) -> None:
+        super().__init__(sites, draws, threshold, log_variance, bound)
+        self._tau2, self._rule = tau**2, rule
+        start = math.log(tau**2 / 2)
+        for site in sites.units:
+            like = sites.tensors[site.carriers[0].place[0]]
+            units = like.new_tensor([[-math.log(2)], [math.log(2)]]).repeat(1, site.size)
+            common = like.new_tensor([[start], [-start]])
+            self.own(
+                site.name,
+                mean=units,
+                log_variance=torch.full_like(units, log_variance),
+                common_mean=common,
+                common_log_variance=torch.full_like(common, log_variance),
+            )
+
+    def scaled(self, axis: int, noise: Tensor) -> Tensor:
+        """LN(m, v)."""
+        mu, variance = self._log_normal(axis)
+        return (mu + variance.sqrt() * noise).exp()
+
+    def scale_kl(self, axis: int) -> Tensor:
+        """That of the factors of all units, and of the two that they have in common."""
+        units, common = self._of(axis)
+        gammas = (
+            log_normal_gamma_kl(common[0][0], common[1][0], self._tau2),
+            log_normal_gamma_kl(units[0][0], units[1][0]),
+        )
+        inverse = [log_normal_inverse_gamma_kl(mean[1], log_variance[1]) for mean, log_variance in (common, units)]
+        return torch.stack([kl.sum() for kl in (*gammas, *inverse)]).sum()
+
+    def mean(self, axis: int) -> Tensor:
+        """exp(m + v / 2)."""
+        return log_normal_mean(*self._log_normal(axis))
+
+    def score(self, axis: int) -> Tensor:
+        """Threshold minus log(exp(v) - 1), or minus (v - m)."""
+        mu, variance = self._log_normal(axis)
+        return self._threshold - (variance.expm1().log() if self._rule == "noise" else variance - mu)
+
+    def _log_normal(self, axis: int) -> tuple[Tensor, Tensor]:
+        (mean, log_variance), (common_mean, common_log_variance) = self._of(axis)
+        variances = [*log_variance.exp(), *common_log_variance.exp()]
+        return root_of_product([*mean, *common_mean], variances)
+
+    def _of(self, axis: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        get = self.get_submodule(self.units[axis].name.replace(".", "/")).get_parameter
+        return (get("mean"), get("log_variance")), (get("common_mean"), get("common_log_variance"))
+
+
+def _along_channels(factors: Tensor, like: Tensor) -> Tensor:
+    """``(batch, channels)`` for multiplication with images or vectors."""
+    return factors.to(like.dtype).view(*factors.shape, *[1] * (like.ndim - 2))
