@@ -74,6 +74,16 @@ def test_unstructured_attention_works_on_single_weights():
     torch.testing.assert_close(rates, 0.5 * (1 - z).clamp_min(0))
 
 
+def test_what_the_penalty_underneath_refuses_is_refused():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Narrow(Ridge):
+        def check(self, groups) -> None:
+            raise InputError(f"not {groups}")
+
+    with pytest.raises(InputError, match="not these"):
+        Attention(over=Narrow()).check("these")
+
+
 def test_settings_that_would_be_ignored_are_refused():
     with pytest.raises(InputError, match=r"strength=0\.1; leave it out there"):
         Attention(over=GroupLasso(strength=0.1))

@@ -3,7 +3,7 @@ import torch
 
 import gasl
 from gasl.errors import InputError
-from gasl.methods import DepGraphNorm
+from gasl.methods import Attention, DepGraphNorm
 from gasl.structure.optimizers import states_of
 from methods.toy import ToyGroups, new_state, train_step
 from sparsifier.nets import batchnorm, examples, mlp, sgd, train
@@ -55,6 +55,29 @@ def test_the_cut_ranks_relative_norms_and_keeps_the_floor():
         state = new_state(0.0)
         train_step(DepGraphNorm(fraction=1.0, cut_at=1, cap=cap), ToyGroups(*weights), state, lr=0.1)
         assert [int(d.sum()) for d in state.dead] == gone
+
+
+@pytest.mark.parametrize("step", ["proximal", "loss"])
+@pytest.mark.parametrize("over", [False, True])
+def test_after_the_cut_survivors_are_left_alone(step, over):
+    method = DepGraphNorm(step=step, fraction=0.5, cut_at=2)
+    if over:
+        method = Attention(over=method, step=step, inverse="cv", alpha=0.1)
+    groups, state = ToyGroups(torch.tensor([[1.0], [4.0], [2.0], [3.0]])), new_state(0.05)
+    for expected in (False, True, True):
+        before = groups.weights[0].detach().clone()
+        train_step(method, groups, state, lr=0.1)
+        assert (state.dead is not None) == expected
+        if state.step == 3:
+            assert torch.equal(groups.weights[0], before)
+    assert state.dead[0].tolist() == [True, False, True, False]
+    assert (groups.weights[0].flatten() == 0).tolist() == [True, False, True, False]
+
+
+def test_what_was_zero_before_the_cut_stays_zero():
+    groups, state = ToyGroups(torch.tensor([[0.0], [4.0], [0.0], [3.0]])), new_state(0.0)
+    train_step(DepGraphNorm(fraction=0.0, cut_at=1), groups, state, lr=0.1)
+    assert state.dead[0].tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize("make", [mlp, batchnorm])

@@ -45,6 +45,19 @@ def test_the_quality_grows_evenly_and_zeros_count_in_the_deviation():
     assert 0 < int((second != 0).sum()) < int((first != 0).sum()) < 120
 
 
+def test_what_went_once_stays_gone_whatever_else_is_zero():
+    weight = torch.tensor([3.0, 0.1, 4.0])
+    method, groups, state = (
+        MagnitudePruning(density=0.6, rounds=2, every=1),
+        WeightGroups({"w": weight}),
+        new_state(0.0),
+    )
+    prune(method, groups, state=state)  # 2 of 3 are left, and in the second round too
+    weight[0] = 0.0
+    prune(method, groups, state=state)
+    assert state.dead[0].tolist() == [True, True, False]
+
+
 def test_layers_have_their_own_numbers():
     layers = {"conv.weight": torch.arange(1.0, 11), "fc.weight": torch.arange(1.0, 11), "out": torch.arange(1.0, 11)}
     groups = WeightGroups(layers)

@@ -286,3 +286,18 @@ def test_a_scale_that_another_reader_precedes_measures_nothing(between):
 
     structure = trace(Split(), torch.zeros(1, 2, 5, 5))
     assert members(structure.axis("conv"), "scale") == set()
+
+
+def test_a_layer_that_also_writes_without_its_norm_has_no_scale():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enter, self.layer, self.norm = nn.Linear(3, 4), nn.Linear(4, 5), nn.BatchNorm1d(5)
+            self.last = nn.Linear(5, 2)
+
+        def forward(self, x):
+            x = self.enter(x)
+            return self.last(self.norm(self.layer(x)) + self.layer(x))
+
+    structure = trace(Twice(), torch.zeros(2, 3))
+    assert members(structure.axis("layer"), "scale") == set()
