@@ -47,10 +47,13 @@ def test_only_weights_decay(net: nn.Module) -> None:
 def test_what_a_method_adds_does_not_decay(net: nn.Module) -> None:
     net.add_module("_gasl", nn.Linear(2, 3))
     added = {id(p) for p in net.get_submodule("_gasl").parameters()}
-    decaying, still = param_groups(net, 0.1)
-    assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
-    assert not added & {id(p) for p in decaying["params"]}
-    assert added <= {id(p) for p in still["params"]}
+    decaying, still, own = param_groups(net, 0.1)
+    assert [group["weight_decay"] for group in (decaying, still, own)] == [0.1, 0.0, 0.0]
+    assert {id(p) for p in own["params"]} == added
+    rates = [
+        group["lr"] for group in Classifier(net, TrainConfig(lr=0.2, own_lr=10.0)).configure_optimizers().param_groups
+    ]
+    assert rates == [0.2, 0.2, 2.0]
 
 
 def test_frozen_parameters_are_left_out() -> None:

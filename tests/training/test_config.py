@@ -25,6 +25,7 @@ from gasl.training import TrainConfig
         {"weight_decay": -1e-9},
         {"seed": -1},
         {"optimizer": "lbfgs"},
+        {"own_lr": 0.0},
         {"decay_from": -1},
         {"decay_from": 300},
         {"decay_from": 0},  # beside drop_after

@@ -16,14 +16,16 @@ __all__ = ["Classifier", "param_groups"]
 _METHODS_OWN = "_gasl."  # what a sparsifier adds is the network's last child, of this name
 
 
-def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters of a network in two groups: weights, which decay, and all others, which do not.
+def param_groups(model: nn.Module, weight_decay: float, own_lr: float | None = None) -> list[dict[str, Any]]:
+    """The parameters of a network in groups: weights, which decay, and others, which do not.
 
-    Others are biases, scales, and what a sparsity method has added to the network while it trains (gates, posteriors).
+    Others are biases and scales; and, in a group of their own, what a sparsity method has added to the network while it
+    trains (gates, posteriors).
 
     Args:
         model: The network.
         weight_decay: Of the weights, which are the parameters with two or more dimensions.
+        own_lr: Learning rate of what a method has added; None for that of all.
 
     Returns:
         What an optimizer takes; groups without a trainable parameter are left out.
@@ -33,10 +35,12 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         [1, 1]
     """
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decays = {name for name, p in trainable if p.ndim > 1 and not name.startswith(_METHODS_OWN)}
-    groups = [
-        {"params": [p for name, p in trainable if name in decays], "weight_decay": weight_decay},
-        {"params": [p for name, p in trainable if name not in decays], "weight_decay": 0.0},
+    plain = [p for name, p in trainable if not name.startswith(_METHODS_OWN)]
+    own = [p for name, p in trainable if name.startswith(_METHODS_OWN)]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in plain if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in plain if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": own, "weight_decay": 0.0} | ({} if own_lr is None else {"lr": own_lr}),
     ]
     return [group for group in groups if group["params"]]
 
@@ -92,7 +96,7 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """SGD or Adam."""
-        groups = param_groups(self.model, self.config.weight_decay)
+        groups = param_groups(self.model, self.config.weight_decay, self.config.lr * self.config.own_lr)
         if self.config.optimizer == "adam":
             return torch.optim.Adam(groups, lr=self.config.lr, betas=(self.config.momentum, 0.999))
         return torch.optim.SGD(groups, lr=self.config.lr, momentum=self.config.momentum)

@@ -24,6 +24,8 @@ class TrainConfig:
         drop_factor: What lr is then multiplied with.
         stop_after: Epochs in a row without a lower validation error after which training stops; null for never.
         decay_from: Epoch, counted from 0, from which lr falls linearly, to reach 0 after the last; null for never.
+        own_lr: What lr is multiplied with for parameters of a method's own (gates, posteriors), which have a long way
+            to go in a short training.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -45,12 +47,13 @@ class TrainConfig:
     drop_factor: float = 0.1
     stop_after: int | None = 20
     decay_from: int | None = None
+    own_lr: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("sgd", "adam"):
             raise InputError(f"optimizer must be 'sgd' or 'adam', got {self.optimizer!r}")
-        for name in ("lr", "epochs", "batch_size", "clip", "drop_after", "drop_factor", "stop_after"):
+        for name in ("lr", "epochs", "batch_size", "clip", "drop_after", "drop_factor", "stop_after", "own_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} must be positive and finite, got {value}")
