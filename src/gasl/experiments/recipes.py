@@ -89,7 +89,7 @@ RECIPES: Mapping[str, RunSpec] = {
     ),
     "lenet5/group_lasso": _penalised("lenet5", GroupLasso(strength=0.1)),
     "lenet5/structured_attention": _penalised("lenet5", StructuredAttention(strength=0.06)),
-    "lenet5/gasl": _penalised("lenet5", GASL(strength=0.12)),
+    "lenet5/gasl": _penalised("lenet5", GASL(strength=0.14)),
     "mlp/baseline": _penalised("mlp", GroupLasso(strength=0.0)),
     "mlp/l1": _unstructured("mlp", L1(strength=1.5e-4)),
     "mlp/magnitude_pruning": _pruned("mlp", {"fc1": 0.08, "fc2": 0.09, "fc3": 0.26}),
@@ -103,7 +103,7 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/l0": _probabilistic("mlp", L0(strength=0.1 / N, factors={"fc1.in": 0.5, "fc1": 2.0, "fc2": 30.0})),
     "mlp/group_lasso": _penalised("mlp", GroupLasso(strength=0.1)),
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
-    "mlp/gasl": _penalised("mlp", GASL(strength=0.2)),
+    "mlp/gasl": _penalised("mlp", GASL(strength=0.22, mixing=0.25, beta="fresh")),
 }
 
 
