@@ -51,7 +51,7 @@ def test_what_a_method_adds_does_not_decay(net: nn.Module) -> None:
     assert [group["weight_decay"] for group in (decaying, still, own)] == [0.1, 0.0, 0.0]
     assert {id(p) for p in own["params"]} == added
     rates = [
-        group["lr"] for group in Classifier(net, TrainConfig(lr=0.2, own_lr=10.0)).configure_optimizers().param_groups
+        group["lr"] for group in Classifier(net, TrainConfig(lr=0.2, own_lr=2.0)).configure_optimizers().param_groups
     ]
     assert rates == [0.2, 0.2, 2.0]
 

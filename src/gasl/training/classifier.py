@@ -96,7 +96,7 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """SGD or Adam."""
-        groups = param_groups(self.model, self.config.weight_decay, self.config.lr * self.config.own_lr)
+        groups = param_groups(self.model, self.config.weight_decay, self.config.own_lr)
         if self.config.optimizer == "adam":
             return torch.optim.Adam(groups, lr=self.config.lr, betas=(self.config.momentum, 0.999))
         return torch.optim.SGD(groups, lr=self.config.lr, momentum=self.config.momentum)

@@ -24,8 +24,8 @@ class TrainConfig:
         drop_factor: What lr is then multiplied with.
         stop_after: Epochs in a row without a lower validation error after which training stops; null for never.
         decay_from: Epoch, counted from 0, from which lr falls linearly, to reach 0 after the last; null for never.
-        own_lr: What lr is multiplied with for parameters of a method's own (gates, posteriors), which have a long way
-            to go in a short training.
+        own_lr: Learning rate at the start of a method's own parameters (gates, posteriors), which have a long way to go
+            in a short training; null for lr.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -47,7 +47,7 @@ class TrainConfig:
     drop_factor: float = 0.1
     stop_after: int | None = 20
     decay_from: int | None = None
-    own_lr: float = 1.0
+    own_lr: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
