@@ -22,6 +22,7 @@ from gasl.methods import (
     Penalty,
     StructuredAttention,
 )
+from gasl.methods.posterior import Stochastic
 from methods.toy import ToyGroups, new_state, train_step
 
 INVERSES = ("total", "per_layer", "log", "cv", "standardised")
@@ -191,6 +192,14 @@ def test_wrong_settings_are_refused(cls, field, value, message):
     if field in {f.name for f in dataclasses.fields(cls)}:
         with pytest.raises(InputError, match=re.escape(message)):
             cls(**{field: value})
+
+
+@every_class
+@pytest.mark.parametrize("scope", ["shape", "depth", "scale"])
+def test_gates_and_noise_belong_to_units_and_weights(cls, scope):
+    if issubclass(cls, Stochastic):
+        with pytest.raises(InputError, match=f"scope must be 'filter', 'channel' or 'coupled', got '{scope}'"):
+            cls(scope=scope)
 
 
 def test_the_registry_holds_final_methods():

@@ -214,6 +214,11 @@ class Stochastic(Method, ABC):
         for name in ("warmup", "delay"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more optimizer steps, got {getattr(self, name)}")
+        if self.scope not in ("filter", "channel", "coupled"):
+            raise InputError(
+                f"{type(self).__name__} acts on units and weights, for which scope must be 'filter', 'channel' or "
+                f"'coupled', got {self.scope!r}; take GroupLasso for other groups"
+            )
 
     @abstractmethod
     def posterior(self, sites: Sites, draws: Draws) -> Posterior:
