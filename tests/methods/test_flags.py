@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from gasl.maths import LogNormal
-from gasl.methods import GASL, METHODS, Attention, GroupLasso
+from gasl.methods import GASL, L0, METHODS, Attention, GroupLasso
 
 jsonargparse = pytest.importorskip("jsonargparse")
 
@@ -33,3 +33,9 @@ def test_flags_of_every_type():
 def test_a_penalty_underneath():
     got = parsed(Attention, "--method.over=gasl.methods.GroupLasso", "--method.over.normalise=false")
     assert got == Attention(over=GroupLasso(normalise=False))
+    gates = parsed(Attention, "--method.over=gasl.methods.L0", "--method.over.test=median", "--method.scope=filter")
+    assert gates == Attention(over=L0(test="median"), scope="filter")
+
+
+def test_a_number_by_axis():
+    assert parsed(L0, '--method.factors={"conv1": 10, "fc1.in": 0.1}') == L0(factors={"conv1": 10.0, "fc1.in": 0.1})

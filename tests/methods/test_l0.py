@@ -249,9 +249,9 @@ def test_the_attention_keeps_l0_s_decay_and_life():
     assert with_decay.penalty().item() == pytest.approx(alone.penalty().item(), rel=1e-14)
     optimizer = sgd(with_decay)
     train_once(with_decay, optimizer)
-    first = with_decay.posterior.drawn("0").detach()
+    first = with_decay.posterior.draws.once("0", ALPHAS, "uniform")
     train_once(with_decay, optimizer)
-    assert not torch.equal(with_decay.posterior.drawn("0"), first)
+    assert not torch.equal(with_decay.posterior.draws.once("0", ALPHAS, "uniform"), first)
 
 
 def test_errors():
