@@ -34,14 +34,14 @@ BOUNDS = {  # of the plain step: its time, its memory
     "penalty": (1.02, None),
     "coupled": (1.05, None),
     "gate": (1.15, None),
-    "variational": (2.8, 3.0),
+    "variational": (2.8, 3.0),  # or anything else with a parameter for each weight
 }
 VARIANTS = {  # of a method, beside its defaults: what costs something else
     "bayesian_compression": [{"prior": "horseshoe"}],
     "l0": [{"granularity": "weight"}],
     "magnitude_pruning": [{"granularity": "unit"}],
 }
-MORE = {"magnitude_pruning": {"density": 0.5, "every": 10**6}}  # settings under which there is something to do
+MORE = {"magnitude_pruning": {"density": 0.5, "rounds": 1}}  # settings under which there is something to do
 
 
 def contestants(names: Sequence[str]) -> dict[str, Method]:

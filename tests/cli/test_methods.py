@@ -77,5 +77,5 @@ def test_types_are_written_as_they_are_typed():
     text = describe("attention")
     assert "--attention.strength 0.1  (float or null)" in text
     assert "--attention.linear in  (in, out)" in text
-    assert "--attention.over null  (Penalty or null)" in text
+    assert "--gasl.sampler LogNormal(mu=0.0, sigma=1.0)  (LogNormal or Sampler or Callable[" in describe("gasl")
     assert "--attention.normalise true  (bool)" in text
