@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from gasl.experiments.identity import identity
+from gasl.experiments.identity import described, identity
 from gasl.experiments.recipes import RECIPES, recipe
 from gasl.methods import METHODS
 from gasl.report.published import PRINTED, PUBLISHED, Published, macs, printed_widths
+from gasl.training import TrainConfig
 
 __all__ = ["card_names", "evidence", "read_records", "with_evidence", "write_cards"]
 
@@ -93,8 +94,8 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
         for name in [f"{network}/baseline", *own]:
             parts += _rows(network, name, records.get(name, []), sources)
             if name in own:
-                notes += _aim(network, name, records.get(name, []))
-        parts += ["", *notes] if notes else []
+                notes += [f"`{name}`: {_recipe(name)}.", *_aim(network, name, records.get(name, []))]
+        parts += ["", *(f"- {note}" for note in notes)]
     parts += ["", *(f"[{i}] {source}." for i, source in enumerate(sources, 1))] if sources else []
     parts += ["", f"Again: {', '.join(f'`gasl run {name} --seed 0`' for name in names)} and further seeds."]
     return "\n".join(parts)
@@ -129,6 +130,27 @@ def _published_row(network: str, published: Published, sources: list[str]) -> st
     weights = "-".join(f"{share:g}" for share in published.weights or ())
     cells = [_dashes(widths), weights, "", _fewer(macs(network, widths), network)] if widths else ["", weights, "", ""]
     return _row(f"published [{sources.index(published.source) + 1}]", f"{published.error}", *cells, "")
+
+
+def _recipe(name: str) -> str:
+    """How our runs were made, in one line."""
+    spec = RECIPES[name]
+    said = described(spec.method, defaults=False)
+    fields = ", ".join(f"{key}={_short(value)}" for key, value in said.items() if key != "class")
+    method = f"{said['class']}({fields})"
+    phases = [f"{spec.dense.epochs} epochs dense, {spec.sparse.epochs} with {method} by {_steps(spec.sparse)}"]
+    phases += [f"{spec.tune.epochs} for what is left by {_steps(spec.tune)}"] if spec.tune else []
+    return ", ".join(phases)
+
+
+def _steps(config: TrainConfig) -> str:
+    own = "" if config.own_lr is None else f" (the method's own {config.own_lr:g})"
+    falling = "" if config.decay_from is None else f", falling from epoch {config.decay_from}"
+    return f"{config.optimizer.upper() if config.optimizer == 'sgd' else 'Adam'} {config.lr:g}{own}{falling}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else repr(value)
 
 
 def _aim(network: str, name: str, records: Sequence[Record]) -> list[str]:
