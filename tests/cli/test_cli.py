@@ -161,7 +161,10 @@ def test_help_and_the_entry_point():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--target.macs", "0.1", "--target.params", "0.2"], "a target is one of sparsity, params and macs"),
+        (
+            ["--target.macs", "0.1", "--target.params", "0.2"],
+            "a target is one of latency_ms, macs, params and sparsity",
+        ),
         (["--target.macs", "1.5"], "macs must lie between 0 and 1"),
         (["--target.mac", "0.5"], "mac"),
     ],

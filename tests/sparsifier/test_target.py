@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 import gasl
 from gasl.errors import InputError
-from gasl.measure import count_macs
+from gasl.measure import Latency, count_macs
 from gasl.methods import L0
 
 
@@ -79,6 +79,33 @@ def test_it_is_met(net, method, kind, value):
     # With one unit more on an axis of a units, no weight count grows by more than (1 + 1/a)^2.
     assert found >= wanted - 0.01 or found * max((1 + 1 / count) ** 2 for count in before.values()) > wanted
     assert min(before.values()) >= 1
+
+
+def test_milliseconds(monkeypatch):
+    """With a clock that knows how many parameters it times, and is fooled now and then."""
+    asked = []
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        asked.append((batch, threads, seconds))
+        luck = 0.3 if len(asked) % 7 == 0 and seconds < 1 else 1.0
+        times = {name: 1e-3 * sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+        times |= {"small": luck * times["small"]} if "small" in times else {}
+        return {n: Latency(1.1 * t, t, 1.2 * t, batch, threads, 5, "clock") for n, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    model, x = network("mlp"), data("mlp")[0]
+    whole = sum(p.numel() for p in model.parameters())
+    with pytest.raises(InputError, match=r"takes 2.16 ms as it is"):
+        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=5.0))
+    with pytest.raises(InputError, match=r"cannot be met.*a pass takes 0.01 ms of 2.16"):
+        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=1e-3))
+    target = gasl.Target(latency_ms=0.5e-3 * whole, batch=32, threads=2, steps=300)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    small = sparsifier.finish()
+    assert 0.45 < sum(p.numel() for p in small.parameters()) / whole <= 0.5
+    assert {(batch, threads) for batch, threads, _ in asked[6:]} == {(32, 2)}
 
 
 def test_axes_by_name():
@@ -156,6 +183,8 @@ def test_floors_and_protection_count():
         ({"sparsity": {"conv1": 1.5}}, "conv1 must lie between 0 and 1, got 1.5"),
         ({"macs": float("nan")}, "macs must lie between"),
         ({"macs": 0.5, "steps": 0}, "steps must be at least 1"),
+        ({"latency_ms": -1.0}, "latency_ms must be positive"),
+        ({"latency_ms": 1.0, "batch": 0}, "batch must be at least 1"),
     ],
 )
 def test_a_target_that_means_nothing_is_refused(fields, message):

@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from gasl.errors import InputError
 from gasl.maths.control import allowance, change_of_log_strength, wanted_share
-from gasl.measure import count_macs
 from gasl.methods.base import Method, State
 from gasl.methods.posterior import UnitPosterior
-from gasl.removal.apply import apply_plan
 from gasl.removal.liveness import Liveness, liveness
-from gasl.removal.plan import plan
+from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE, Target
 from gasl.structure.axes import Structure
 from gasl.structure.groups import UnitGroups
@@ -70,13 +68,11 @@ class Controller:
         self._floors = self._own_floors(floors)
         self._error = self._start = 0.0
         self._now: dict[str, int] | None = None  # floors that were set
-        self._known: dict[tuple[int, ...], float] = {}
-        self._whole = 1.0
-        self._whole = self._cost(*self._look())
+        self._share = Share(target, *self._look(), example_inputs, self._floors)
         self._check_reachable()
 
     def left(self) -> float:
-        """The share that is left of what the target counts: of units, parameters or multiply-accumulates."""
+        """The share that is left of what the target counts."""
         return self._share(*self._look())
 
     @torch.no_grad()
@@ -96,19 +92,19 @@ class Controller:
         model, structure, live = self._look()
         left = self._share(model, structure, live)
         alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
-        met = left <= self._goal + 1e-9
+        met = left <= self._share.goal + 1e-9
         scores = _scores(groups, state)
         own = _alive(groups, state)
         floors = own
         if not met:
-            error = left - wanted_share(state.step, self.target.horizon, self._goal)
+            error = left - wanted_share(state.step, self.target.horizon, self._share.goal)
             self._start = self._start or state.strength
             late = max(0, state.step - self.target.horizon) // self.every
             wanted = state.strength * exp(change_of_log_strength(error, self._error) + _LATE * (late > 0))
             most = self._start * _SPAN * exp(_LATE * late)
             state.strength = min(max(wanted, self._start / _SPAN), most)
             self._error = error
-            counts = allowance(left, self._goal - TOLERANCE / 2, [alive[name] for name in own])
+            counts = allowance(left, self._share.goal - TOLERANCE / 2, [alive[name] for name in own])
             counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
             floors = {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
             if floors == own:
@@ -133,10 +129,6 @@ class Controller:
         groups.floors = [floors[name] for name in groups.names]
         if isinstance(state.posterior, UnitPosterior):
             state.posterior.floors = [floors[site.name] for site in state.posterior.units]
-
-    @property
-    def _goal(self) -> float:
-        return 0.0 if self.target.share is None else self.target.share
 
     def _own_floors(self, floors: Mapping[str, int]) -> dict[str, int]:
         sizes, wanted = self._sizes, self.target.sparsity
@@ -165,31 +157,6 @@ class Controller:
                     tensor.index_fill_(member.dim, dead[member.units].nonzero().flatten().to(tensor.device), 0)
         return liveness(tensors | changed, structure, self._protect)
 
-    def _share(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
-        return self._cost(model, structure, live) / self._whole
-
-    def _cost(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
-        if self.target.kind == "units":
-            return self._units(live)
-        key = tuple(int(kept.sum()) for kept in live.kept.values())
-        if key not in self._known:
-            small = apply_plan(model, plan(structure, live))
-            count = (
-                sum(p.numel() for p in small.parameters())
-                if self.target.kind == "params"
-                else count_macs(small, self._example_inputs).total
-            )
-            self._known[key] = float(count)
-        return self._known[key]
-
-    def _units(self, live: Liveness) -> float:
-        """Units that are left; where each axis has its own target, those above it."""
-        wanted = self.target.sparsity if isinstance(self.target.sparsity, Mapping) else live.kept
-        counts = {name: int(live.kept[name].sum()) for name in wanted}
-        if isinstance(self.target.sparsity, Mapping):
-            return float(sum(max(0, count - self._floors[name]) for name, count in counts.items()))
-        return float(sum(counts.values()))
-
     def _last_unit(
         self, model: nn.Module, structure: Structure, left: float, weakest: Mapping[str, tuple[int, int]]
     ) -> str | None:
@@ -197,25 +164,32 @@ class Controller:
 
         None if there is nothing left that may go.
         """
+        if self.target.kind == "latency":  # no clock sees a single unit
+            return next((name for name, (_, alive) in weakest.items() if alive > self._floors[name]), None)
         shares = {
             name: self._share(model, structure, self._without(model, structure, {name: [unit]}))
             for name, (unit, alive) in weakest.items()
             if alive > self._floors[name]
         }
         shares = {name: share for name, share in shares.items() if share < left - 1e-12}
-        near = {name: share for name, share in shares.items() if share >= self._goal - TOLERANCE}
+        near = {name: share for name, share in shares.items() if share >= self._share.goal - TOLERANCE}
         if near:
             return min(near, key=lambda name: near[name])
         return max(shares, key=lambda name: shares[name]) if shares else None
+
+    def _in_words(self, share: float) -> str:
+        if self.target.kind == "latency":
+            return f"a pass takes {share * self._share.milliseconds:.3g} ms of {self._share.milliseconds:.3g}"
+        return f"{self.target.kind} are at {share:.3g} of the whole"
 
     def _check_reachable(self) -> None:
         model, structure, _ = self._look()
         gone = {a.name: range(self._floors[a.name], a.size) for a in structure.axes if a.name not in self._protect}
         least = self._share(model, structure, self._without(model, structure, gone))
-        if least > self._goal + 1e-9:
+        if least > self._share.goal + 1e-9:
             raise InputError(
                 f"the target {self.target} cannot be met: with {sum(self._floors.values())} units left, the fewest "
-                f"that min_units and protect allow, {self.target.kind} are at {least:.3g} of the whole; ask for no less"
+                f"that min_units and protect allow, {self._in_words(least)}; ask for no less"
             )
 
 

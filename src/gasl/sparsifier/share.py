@@ -1,0 +1,99 @@
+"""How much is left of a network, by what a target counts: units, parameters, multiply-accumulates or milliseconds."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from gasl.measure import count_macs, measure_latency
+from gasl.removal.apply import apply_plan, duplicate
+from gasl.removal.liveness import Liveness
+from gasl.removal.plan import plan
+from gasl.sparsifier.target import Target
+from gasl.structure.axes import Structure
+from gasl.structure.running import ExampleInputs
+
+__all__ = ["Share"]
+
+_SECONDS = 0.1  # for each of two networks, whenever a latency is looked at
+_CAREFUL = 1.0  # for the whole network, on which the goal depends, and for one that seems to have reached it
+
+
+class Share:
+    """The share that is left, 1 for the whole network, and the goal that it is to reach.
+
+    A latency is measured: what is left runs in turn with a copy of the whole network, so that a machine that is busy
+    for a while does not look like a network that grew, and of each the lower quartile counts, which other work on the
+    machine moves least. Under several processes the first one's figure holds for all.
+
+    Args:
+        target: The target.
+        model: The network as it is now, which counts as whole.
+        structure: Its trace.
+        live: What can go from it already.
+        example_inputs: What it takes.
+        floors: Units that each axis keeps; what is above them counts where each axis has a target of its own.
+
+    Example:
+        >>> from gasl.removal.liveness import liveness
+        >>> from gasl.structure.trace import trace
+        >>> model, x = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), torch.zeros(2, 4)
+        >>> structure = trace(model, x)
+        >>> live = liveness(dict(model.named_parameters()), structure)
+        >>> share = Share(Target(macs=0.5), model, structure, live, x, {})
+        >>> share(model, structure, live), share.goal
+        (1.0, 0.5)
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        model: nn.Module,
+        structure: Structure,
+        live: Liveness,
+        example_inputs: ExampleInputs,
+        floors: Mapping[str, int],
+    ) -> None:
+        self.target = target
+        self._example_inputs = example_inputs
+        self._floors = floors
+        self._known: dict[tuple[int, ...], float] = {}
+        self._dense = duplicate(model).to(target.device) if target.kind == "latency" else None
+        self._whole = 1.0
+        self._whole = 1.0 if self._dense is not None else self(model, structure, live)
+        self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"] if self._dense is not None else 0.0
+        self.goal = target.goal(self.milliseconds)
+
+    def __call__(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
+        """The share of the whole that is left of a network with these units."""
+        if self.target.kind == "units":
+            return self._units(live) / self._whole
+        key = tuple(int(kept.sum()) for kept in live.kept.values())
+        if key not in self._known:
+            self._known[key] = self._count(apply_plan(model, plan(structure, live)), _SECONDS)
+            if self._dense is not None and self._known[key] <= self.goal:  # a lucky moment is no goal reached
+                self._known[key] = self._count(apply_plan(model, plan(structure, live)), _CAREFUL)
+        return self._known[key] / self._whole
+
+    def _count(self, small: nn.Module, seconds: float) -> float:
+        if self.target.kind == "params":
+            return float(sum(parameter.numel() for parameter in small.parameters()))
+        if self.target.kind == "macs":
+            return float(count_macs(small, self._example_inputs).total)
+        times = self._time(seconds, {"whole": self._dense, "small": small.to(self.target.device)})
+        return times["small"] / times["whole"]
+
+    def _time(self, seconds: float, networks: Mapping[str, nn.Module | None]) -> dict[str, float]:
+        models = {name: model for name, model in networks.items() if model is not None}
+        batch, threads = self.target.batch, self.target.threads
+        found = measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
+        times = torch.tensor([found[name].lower for name in models], dtype=torch.float64)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.broadcast(times, src=0)
+        return dict(zip(models, times.tolist(), strict=True))
+
+    def _units(self, live: Liveness) -> float:
+        counts = {name: int(kept.sum()) for name, kept in live.kept.items()}
+        if isinstance(wanted := self.target.sparsity, Mapping):
+            return float(sum(max(0, counts[name] - self._floors[name]) for name in wanted))
+        return float(sum(counts.values()))
