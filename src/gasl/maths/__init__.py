@@ -1,7 +1,7 @@
 """The paper's equations as pure functions: tensors in, tensors out, no hyper-parameter held anywhere."""
 
 from gasl.maths.attention import attention, attention_force, elements, elements_slope
-from gasl.maths.gaussian import gaussian_kl, local_sample, local_variance, product_variance
+from gasl.maths.gaussian import gaussian_kl, local_sample, local_variance, product_variance, total_gaussian_kl
 from gasl.maths.guidance import (
     expected_group_variance,
     expected_trace,
@@ -19,7 +19,7 @@ from gasl.maths.horseshoe import (
     root_of_product,
 )
 from gasl.maths.lasso import group_lasso, group_lasso_rates
-from gasl.maths.log_uniform import log_alpha, log_uniform_kl
+from gasl.maths.log_uniform import bounded_variance, log_alpha, log_uniform_kl, total_log_uniform_kl
 from gasl.maths.magnitude import below_deviation, outside_pattern
 from gasl.maths.norms import group_norms, linear_dim
 from gasl.maths.proximal import prox_group_lasso, shrink_factors
@@ -40,6 +40,7 @@ __all__ = [
     "attention",
     "attention_force",
     "below_deviation",
+    "bounded_variance",
     "draw",
     "elements",
     "elements_slope",
@@ -79,6 +80,8 @@ __all__ = [
     "shrink_factors",
     "smallest",
     "smallest_of_all",
+    "total_gaussian_kl",
+    "total_log_uniform_kl",
     "truncated_log_normal_kl",
     "truncated_log_normal_mean",
     "truncated_log_normal_sample",

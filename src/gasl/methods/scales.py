@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gasl.maths.gaussian import gaussian_kl
+from gasl.maths.gaussian import total_gaussian_kl
 from gasl.maths.horseshoe import log_normal_gamma_kl, log_normal_inverse_gamma_kl, log_normal_mean, root_of_product
 from gasl.maths.log_uniform import log_alpha, log_uniform_kl
 from gasl.methods.draws import Draws
@@ -106,7 +106,7 @@ class Scales(UnitPosterior):
     def divergence(self) -> Tensor:
         """KL of all scales, weights and biases, 0-dim."""
         scales = [self.scale_kl(axis) for axis in range(len(self.units))]
-        weights = [gaussian_kl(self._tensors[name], self._log_variance(name)).sum() for name in self._gaussian]
+        weights = [total_gaussian_kl(self._tensors[name], self._log_variance(name)) for name in self._gaussian]
         return torch.stack([*scales, *weights]).sum()
 
     @torch.no_grad()
@@ -120,13 +120,13 @@ class Scales(UnitPosterior):
 
     def _moments(self, name: str, tensor: Tensor, without: Collection[int]) -> tuple[Tensor, Tensor]:
         """Mean and variance of each weight, scaled for the whole batch along all axes but some."""
-        scale = tensor.new_ones(())
+        variance = self._variance(name) if name in self._gaussian else torch.zeros_like(tensor)
         for axis, units in self._carried.get(name, ()):
             if axis not in without:
                 shape = [-1 if dim == units.place[1] else 1 for dim in range(tensor.ndim)]
-                scale = scale * units.spread(self.sample(axis)).view(shape)
-        variance = self._variance(name) if name in self._gaussian else torch.zeros_like(tensor)
-        return tensor * scale, variance * scale.square()
+                scale = units.spread(self.sample(axis)).view(shape)
+                tensor, variance = tensor * scale, variance * scale.square()
+        return tensor, variance
 
     def _in_one_layer(self, unit: UnitSite) -> bool:
         places = [units.place for units in unit.carriers]

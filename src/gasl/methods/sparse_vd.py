@@ -3,7 +3,7 @@
 A weight is theta plus noise of variance sigma^2, both trained; alpha = sigma^2 / theta^2 is its dropout rate::
 
     output = layer(x, theta) + sqrt(layer(x^2, sigma^2)) * noise + b        additive, local reparameterisation
-    value  = strength * sum over weights of KL(alpha)                       gasl.maths.log_uniform_kl
+    value  = strength * sum over weights of KL(alpha)                       gasl.maths.log_uniform
     dead   : log alpha > threshold;  in test mode theta is used as it is, or 0
 
 strength is 1 / N for N training examples. A unit is removed when all weights that it is made of, or all that read it,
@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
-from gasl.maths.layout import single
-from gasl.maths.log_uniform import log_alpha, log_uniform_kl
+from gasl.maths.log_uniform import bounded_variance, log_alpha, total_log_uniform_kl
 from gasl.methods.base import Granularity, Groups, check_number
 from gasl.methods.draws import Draws
 from gasl.methods.noise import noisy_output
@@ -97,7 +96,7 @@ class SparseVD(Stochastic):
     def cost(self, groups: Groups, posterior: Posterior) -> Tensor:
         """The divergence of all weights."""
         assert isinstance(posterior, _Noise)
-        return torch.stack([log_uniform_kl(rates).sum() for rates in posterior.rates()]).sum()
+        return posterior.divergence()
 
 
 class _Noise(Posterior):
@@ -112,10 +111,11 @@ class _Noise(Posterior):
         for site in sites.layers:
             self.own(site.weight, log_variance=torch.full_like(site.tensor, method.log_variance))
 
-    def rates(self) -> list[Tensor]:
-        """Log alpha of each weight, within its bounds."""
+    def divergence(self) -> Tensor:
+        """Of all weights, 0-dim."""
         clip = self._method.clip
-        return [log_alpha(s.tensor, self._of(s.weight), _EPS, clip) for s in self._layers.values()]
+        layers = self._layers.values()
+        return torch.stack([total_log_uniform_kl(s.tensor, self._of(s.weight), _EPS, clip) for s in layers]).sum()
 
     def sampled(self, name: str, tensor: Tensor) -> Tensor:
         noise = self.draws.once(name, tensor, "normal")
@@ -169,9 +169,7 @@ class _Noise(Posterior):
         return torch.where(self._alive(name, tensor), tensor, 0.0) if self._method.train_clip else tensor
 
     def _variance(self, name: str, tensor: Tensor) -> Tensor:
-        # sigma^2 with log alpha within its bounds: between exp(-clip) and exp(clip) times theta^2
-        centre, clip = torch.log(single(tensor).square() + _EPS), self._method.clip
-        return torch.exp(torch.clamp(single(self._of(name)), centre - clip, centre + clip))
+        return bounded_variance(tensor, self._of(name), _EPS, self._method.clip)
 
     def _of(self, name: str) -> Tensor:
         return self.get_parameter(f"{name.replace('.', '/')}.log_variance")
