@@ -35,8 +35,8 @@ _DENSE = replace(_STEADY, epochs=20, lr=0.05, decay_from=5)
 _SPARSE = replace(_STEADY, epochs=20, lr=0.05, decay_from=10, weight_decay=0.0)
 _TUNE = replace(_STEADY, epochs=10, lr=0.02, decay_from=0)
 _ADAM = replace(_STEADY, optimizer="adam", epochs=30, lr=1e-3, decay_from=15, weight_decay=0.0, clip=None)
-_NOISE = replace(_ADAM, momentum=0.95, own_lr=1e-2)  # ten times the weights' rate, as in the paper's VGG
 _LONGER = replace(_ADAM, epochs=40, decay_from=20)  # log variances have a long way to go
+_NOISE = replace(_LONGER, momentum=0.95, own_lr=3e-2)  # log sigma has to come from -5 to about 0
 
 
 def _penalised(model: str, method: Method) -> RunSpec:
