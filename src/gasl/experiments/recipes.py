@@ -104,7 +104,7 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/l0": _probabilistic("mlp", L0(strength=0.1 / N, factors={"fc1.in": 0.5, "fc1": 2.0, "fc2": 30.0})),
     "mlp/group_lasso": _penalised("mlp", GroupLasso(strength=0.1)),
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
-    "mlp/gasl": _penalised("mlp", GASL(strength=0.22, mixing=0.25, beta="fresh")),
+    "mlp/gasl": _penalised("mlp", GASL(strength=0.24, mixing=0.25, beta="fresh")),
 }
 
 
