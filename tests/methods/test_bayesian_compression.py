@@ -143,6 +143,18 @@ def test_a_batch_of_sequences_has_one_scale_for_a_step(prior):
 
 @every_prior
 @torch.no_grad()
+def test_the_noise_of_weights_is_scaled_with_them(prior):
+    model, n = convolutional(), 20_000
+    sparsifier = made(model, prior)
+    x, scale = torch.randn(1, 1, 4, dtype=torch.float64), sparsifier.posterior.sample(2)
+    weight, variance = weight_moments(sparsifier, "4.weight")
+    mean = functional.linear(x, weight * scale, model[4]._parameters["bias"])
+    spread = functional.linear(x.square(), variance * scale.square(), own(sparsifier, "4.bias", "log_variance").exp())
+    agree(model[4](x.expand(n, 1, 4)), mean[0], spread[0])
+
+
+@every_prior
+@torch.no_grad()
 def test_behind_a_batch_norm_the_scale_is_on_its_weight_and_bias(prior):
     model = normed()
     sparsifier = made(model, prior)

@@ -105,8 +105,8 @@ def _pulled(a: Tensor, b: Tensor, gradient: Tensor, slopes: Slopes) -> tuple[Ten
     ) in _blocks(*results, a, b, *gradients):
         by_a, by_b = slopes(single(block[0]), single(block[1]))
         g = block[2] if gradients else gradient
-        out_a.copy_(by_a * g)
-        out_b.copy_(by_b * g)
+        torch.mul(by_a, g, out=out_a)
+        torch.mul(by_b, g, out=out_b)
     return results
 
 
