@@ -63,12 +63,19 @@ class Draws:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The states of all generators; those of what is drawn once in a step are of its beginning."""
-        return self._states() | self._before
+        return self._states() | self._before | {"rank": torch.tensor(_rank())}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on where :meth:`state_dict` was taken."""
-        for name, value in state.items():
-            self._generator(name).set_state(value.cpu())
+        """Go on where :meth:`state_dict` was taken; noise for examples stays other noise in each process."""
+        states = dict(state)
+        saved = states.pop("rank", None)
+        same = saved is None or int(saved) == _rank()
+        for name, value in states.items():
+            generator = self._generator(name)
+            generator.set_state(value.cpu())
+            if ":" in name and not same:  # often one process saves for all
+                drawn = torch.randint(2**31, (), generator=generator, device=generator.device)
+                generator.manual_seed(int(drawn) + _RANK * (_rank() + 1))
         self.forget()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Draws":
@@ -88,11 +95,14 @@ class Draws:
     def _generator(self, name: str) -> torch.Generator:
         if name not in self._generators:
             device, _, examples = name.partition(":")
-            parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
-            rank = torch.distributed.get_rank() if parallel else 0
-            seed = self._seed + (_RANK * (rank + 1) if examples else 0)
+            seed = self._seed + (_RANK * (_rank() + 1) if examples else 0)
             self._generators[name] = torch.Generator(device).manual_seed(seed)
         return self._generators[name]
 
     def _states(self) -> dict[str, Tensor]:
         return {name: generator.get_state() for name, generator in self._generators.items()}
+
+
+def _rank() -> int:
+    parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_rank() if parallel else 0
