@@ -14,18 +14,19 @@ LAYERS = {
     "maths": 0,
     "structure": 1,
     "models": 1,
-    "methods": 2,
-    "removal": 2,
-    "measure": 2,
-    "sparsifier": 3,
-    "files": 3,
-    "gasl": 3.5,  # the package itself shows the core and nothing above it
-    "data": 4,
-    "training": 5,
-    "experiments": 6,
-    "report": 7,
-    "cli": 8,
-    "__main__": 9,
+    "groups": 2,
+    "methods": 3,
+    "removal": 3,
+    "measure": 3,
+    "sparsifier": 4,
+    "files": 4,
+    "gasl": 4.5,  # the package itself shows the core and nothing above it
+    "data": 5,
+    "training": 6,
+    "experiments": 7,
+    "report": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 CORE = {"torch"}
 THIRD_PARTY = {

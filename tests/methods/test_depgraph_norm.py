@@ -4,7 +4,7 @@ import torch
 import gasl
 from gasl.errors import InputError
 from gasl.methods import Attention, DepGraphNorm
-from gasl.structure.optimizers import states_of
+from gasl.sparsifier.optimizers import states_of
 from methods.toy import ToyGroups, new_state, train_step
 from sparsifier.nets import batchnorm, examples, mlp, sgd, train
 

@@ -4,11 +4,11 @@ from torch import nn
 
 import gasl
 from gasl.errors import InputError
+from gasl.groups.selection import weight_groups
+from gasl.groups.weights import WeightGroups
 from gasl.maths import below_deviation
 from gasl.methods import MagnitudePruning
-from gasl.structure.optimizers import states_of
-from gasl.structure.selection import weight_groups
-from gasl.structure.weights import WeightGroups
+from gasl.sparsifier.optimizers import states_of
 from methods.toy import ToyGroups, new_state, train_step
 from sparsifier.nets import batchnorm, examples, mlp, sgd, train
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from gasl.groups.membership import group_members
 from gasl.removal import shrink
-from gasl.structure.membership import group_members
 from gasl.structure.trace import trace
 from removal.halving import halved, randomised, removable, same_outputs
 from structure.nets import Fn, axes_of, groups_of, reasons_of

@@ -16,10 +16,10 @@ import gasl
 from gasl.data import default_preprocess
 from gasl.experiments.spec import RunSpec
 from gasl.files import save, whole_file
+from gasl.groups import UnitGroups
 from gasl.measure import Comparison
 from gasl.removal import Removal
 from gasl.sparsifier import Sparsifier
-from gasl.structure import UnitGroups
 from gasl.training.record import write_table
 
 __all__ = ["Outcome", "second_feature_maps", "write_record"]

@@ -20,11 +20,11 @@ from typing import ClassVar, Literal, final, get_args
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.groups.sites import Sites
 from gasl.methods.base import Groups, check_choice
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior, Stochastic
 from gasl.methods.scales import HorseshoeScales, JeffreysScales, Rule, Scales
-from gasl.structure.sites import Sites
 
 __all__ = ["BayesianCompression", "Prior"]
 
@@ -36,7 +36,7 @@ Prior = Literal["normal-jeffreys", "horseshoe"]
 class BayesianCompression(Stochastic):
     """Units whose scale is mostly noise, or close to 0, are removed.
 
-    A unit's scale multiplies what :func:`gasl.structure.sites.carriers` says: scale and shift of the norm behind it,
+    A unit's scale multiplies what :func:`gasl.groups.sites.carriers` says: scale and shift of the norm behind it,
     the rows of its convolution, or the columns that read it. Where those are one layer that is called as a module, with
     a batch of vectors or images, every example has a scale of its own; elsewhere one is drawn for an optimizer step.
 

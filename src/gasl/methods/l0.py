@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.groups.sites import Sites
 from gasl.maths.hard_concrete import (
     GateRule,
     hard_concrete_active,
@@ -30,7 +31,6 @@ from gasl.methods.base import Groups, Scope, check_choice, check_number
 from gasl.methods.by_axis import by_axis, check_factors
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior, Stochastic, UnitPosterior
-from gasl.structure.sites import Sites
 
 __all__ = ["L0", "Gates"]
 

@@ -19,8 +19,8 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Groups, LearningRate, Method, State, check_choice
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["Penalty", "Step"]
 

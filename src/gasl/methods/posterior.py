@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError
+from gasl.groups.sites import Sites, UnitSite
 from gasl.methods.base import Groups, LearningRate, Method, State
 from gasl.methods.draws import Draws
 from gasl.structure.replaced import Run
-from gasl.structure.sites import Sites, UnitSite
 
 __all__ = ["Posterior", "Stochastic", "UnitPosterior", "ramp", "stochastic"]
 

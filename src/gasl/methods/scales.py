@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gasl.groups.sites import Sites, UnitSite
 from gasl.maths.gaussian import total_gaussian_kl
 from gasl.maths.horseshoe import log_normal_gamma_kl, log_normal_inverse_gamma_kl, log_normal_mean, root_of_product
 from gasl.maths.log_uniform import log_alpha, log_uniform_kl
@@ -22,7 +23,6 @@ from gasl.methods.draws import Draws
 from gasl.methods.noise import noisy_output
 from gasl.methods.posterior import UnitPosterior
 from gasl.structure.replaced import Run
-from gasl.structure.sites import Sites, UnitSite
 
 __all__ = ["HorseshoeScales", "JeffreysScales", "Rule", "Scales"]
 

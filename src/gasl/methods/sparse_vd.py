@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.groups.membership import Units
+from gasl.groups.sites import Connections, LayerSite, Sites
 from gasl.maths.log_uniform import bounded_variance, log_alpha, total_log_uniform_kl
 from gasl.methods.base import Granularity, Groups, check_number
 from gasl.methods.draws import Draws
 from gasl.methods.noise import noisy_output
 from gasl.methods.posterior import Posterior, Stochastic
-from gasl.structure.membership import Units
 from gasl.structure.replaced import Run
-from gasl.structure.sites import Connections, LayerSite, Sites
 
 __all__ = ["SparseVD"]
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.groups.sites import Sites
 from gasl.maths.truncated_log_normal import (
     truncated_log_normal_kl,
     truncated_log_normal_mean,
@@ -26,7 +27,6 @@ from gasl.methods.base import Groups, check_number
 from gasl.methods.by_axis import by_axis, check_factors
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior, Stochastic, UnitPosterior
-from gasl.structure.sites import Sites
 
 __all__ = ["StructuredBP"]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError, RemovalError
+from gasl.groups.selection import protected_axes
 from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.liveness import Liveness, liveness
 from gasl.removal.plan import Plan, plan
@@ -16,7 +17,6 @@ from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
 from gasl.structure.checks import finite
 from gasl.structure.running import ExampleInputs, copied, named_tensors
-from gasl.structure.selection import protected_axes
 from gasl.structure.trace import trace
 
 __all__ = ["Attempt", "Decision", "decide"]

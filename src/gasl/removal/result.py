@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from gasl.errors import InputError
+from gasl.groups.units import UnitGroups
 from gasl.removal.apply import smaller_tensors
 from gasl.removal.inplace import check_single, commit
 from gasl.removal.liveness import Liveness
 from gasl.removal.plan import Plan
 from gasl.structure.axes import Structure
-from gasl.structure.groups import UnitGroups
 from gasl.structure.running import named_tensors, unwrapped
 
 __all__ = ["AxisSparsity", "Removal", "sparsity"]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError
+from gasl.groups.units import UnitGroups
+from gasl.groups.weights import WeightGroups
 from gasl.maths.control import allowance, change_of_log_strength, wanted_share
 from gasl.methods.base import Method, State
 from gasl.methods.posterior import UnitPosterior
@@ -15,10 +17,8 @@ from gasl.removal.liveness import Liveness, liveness
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE, Target
 from gasl.structure.axes import Structure
-from gasl.structure.groups import UnitGroups
 from gasl.structure.running import ExampleInputs, named_tensors
 from gasl.structure.trace import trace
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["Controller", "controller_of"]
 

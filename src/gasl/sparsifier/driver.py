@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gasl.errors import InputError
+from gasl.groups.kinds import network_groups
+from gasl.groups.selection import protected_axes, unit_floors
+from gasl.groups.units import versions
 from gasl.methods.base import Method, State, check_number
 from gasl.methods.calibration import calibrated_strength, first_strength
 from gasl.methods.draws import Draws
@@ -19,15 +22,12 @@ from gasl.removal.shrink import shrink
 from gasl.sparsifier.control import Controller, controller_of
 from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.memory import copies, remember, restore_state
+from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
 from gasl.sparsifier.target import Target
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite
-from gasl.structure.groups import versions
-from gasl.structure.kinds import network_groups
-from gasl.structure.optimizers import check_own, learning_rates, states_of
 from gasl.structure.replaced import restore
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
-from gasl.structure.selection import protected_axes, unit_floors
 from gasl.structure.trace import trace
 
 __all__ = ["Sparsifier"]

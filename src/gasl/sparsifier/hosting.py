@@ -7,18 +7,18 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
+from gasl.groups.selection import weight_groups
+from gasl.groups.sites import Sites, sites
+from gasl.groups.units import UnitGroups
+from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior, stochastic
 from gasl.removal.apply import duplicate
 from gasl.removal.liveness import liveness
 from gasl.structure.axes import Structure
-from gasl.structure.groups import UnitGroups
 from gasl.structure.replaced import replace, restore
 from gasl.structure.running import named_tensors, unwrapped
-from gasl.structure.selection import weight_groups
-from gasl.structure.sites import Sites, sites
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["attach_posterior", "folded", "places_of"]
 

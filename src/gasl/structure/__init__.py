@@ -2,9 +2,7 @@
 
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Protected, Structure
-from gasl.structure.groups import UnitGroups
 from gasl.structure.running import ExampleInputs
 from gasl.structure.trace import trace
-from gasl.structure.weights import WeightGroups
 
-__all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "UnitGroups", "WeightGroups", "trace"]
+__all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "trace"]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from gasl.groups.membership import Units, group_members
 from gasl.maths.norms import Orientation
 from gasl.structure.axes import Axis, Member, Structure
-from gasl.structure.membership import Units, group_members
 
 __all__ = ["Connections", "LayerSite", "Sites", "UnitSite", "carriers", "sites"]
 

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
+from gasl.groups.floors import Floors
+from gasl.groups.membership import group_followers, group_members
+from gasl.groups.units import UnitGroups
+from gasl.groups.weights import WeightGroups
 from gasl.maths import group_norms
 from gasl.models import LeNet5
-from gasl.structure.floors import Floors
-from gasl.structure.groups import UnitGroups
-from gasl.structure.membership import group_followers, group_members
 from gasl.structure.trace import trace
-from gasl.structure.weights import WeightGroups
 
 
 def lenet():

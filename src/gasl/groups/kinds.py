@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from gasl.errors import InputError
+from gasl.groups.columns import ColumnGroups
+from gasl.groups.depth import depth_axis
+from gasl.groups.selection import protected_axes, unit_groups, weight_groups
+from gasl.groups.units import UnitGroups
+from gasl.groups.weights import WeightGroups
 from gasl.maths.norms import Orientation
 from gasl.structure.axes import Structure
-from gasl.structure.columns import ColumnGroups
-from gasl.structure.depth import depth_axis
-from gasl.structure.groups import UnitGroups
 from gasl.structure.running import ExampleInputs
-from gasl.structure.selection import protected_axes, unit_groups, weight_groups
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["network_groups"]
 
@@ -34,7 +34,7 @@ def network_groups(
         structure: Its trace.
         example_inputs: What it was traced with.
         granularity: ``unit`` or ``weight``.
-        scope: ``shape``, ``depth``, or as in :func:`~gasl.structure.membership.group_members`.
+        scope: ``shape``, ``depth``, or as in :func:`~gasl.groups.membership.group_members`.
         linear: Orientation of linear layers.
         protect: Names or patterns of axes and modules to leave whole.
         floors: Units that stay, by axis.

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasl.structure.rounds import rounds
+from gasl.groups.rounds import rounds
 
 
 @st.composite

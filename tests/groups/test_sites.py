@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
+from gasl.groups.selection import unit_floors
+from gasl.groups.sites import carriers, sites
 from gasl.models import MLP, LeNet5, ResNet18
-from gasl.structure.selection import unit_floors
-from gasl.structure.sites import carriers, sites
 from gasl.structure.trace import trace
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gasl.errors import InputError
+from gasl.groups.weights import WeightGroups
 from gasl.maths import shrink_factors
-from gasl.structure.weights import WeightGroups
 
 
 def weights(dtype):

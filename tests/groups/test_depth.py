@@ -6,8 +6,8 @@ from torch import nn
 
 import gasl
 from gasl.errors import InputError
+from gasl.groups.kinds import network_groups
 from gasl.models import LeNet5, ResNet18
-from gasl.structure.kinds import network_groups
 from gasl.structure.trace import trace
 from structure.nets import Fn
 

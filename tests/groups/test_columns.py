@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
+from gasl.groups.columns import ColumnGroups
+from gasl.groups.kinds import network_groups
 from gasl.maths import prox_group_lasso
 from gasl.models import LeNet5
-from gasl.structure.columns import ColumnGroups
-from gasl.structure.kinds import network_groups
 from gasl.structure.trace import trace
 
 

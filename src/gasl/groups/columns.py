@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from gasl.groups.floors import Floors
+from gasl.groups.weights import WeightGroups
 from gasl.maths.layout import single
 from gasl.maths.slices import root
-from gasl.structure.floors import Floors
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["ColumnGroups"]
 

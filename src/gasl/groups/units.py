@@ -1,6 +1,6 @@
 """The weights that each unit owns: their norms, and the multiplication that shrinks them.
 
-A weight between two units may lie in the groups of both; see :mod:`gasl.structure.membership`.
+A weight between two units may lie in the groups of both; see :mod:`gasl.groups.membership`.
 """
 
 import math
@@ -12,13 +12,13 @@ from operator import add
 import torch
 from torch import Tensor
 
+from gasl.groups.floors import Floors
+from gasl.groups.membership import Units, group_followers, group_members
+from gasl.groups.rounds import Round, rounds
 from gasl.maths.norms import Orientation
 from gasl.maths.passes import Pass
 from gasl.maths.slices import root, scale_slices_, square_sums
 from gasl.structure.axes import Axis
-from gasl.structure.floors import Floors
-from gasl.structure.membership import Units, group_followers, group_members
-from gasl.structure.rounds import Round, rounds
 
 __all__ = ["UnitGroups", "versions"]
 
@@ -50,7 +50,7 @@ class UnitGroups:
     Args:
         tensors: The model's parameters by name.
         axes: The axes to group.
-        scope: As in :func:`~gasl.structure.membership.group_members`.
+        scope: As in :func:`~gasl.groups.membership.group_members`.
         linear: Orientation of linear layers.
         min_units: How many units of each axis must stay; that many largest ones are never shrunk to zero, and an
             axis with no more than that many left is not shrunk at all.

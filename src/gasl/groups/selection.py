@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from gasl.errors import InputError, unknown_name
+from gasl.groups.membership import group_followers, group_members
+from gasl.groups.units import UnitGroups
+from gasl.groups.weights import WeightGroups
 from gasl.maths.norms import Orientation
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Structure
-from gasl.structure.groups import UnitGroups
-from gasl.structure.membership import group_followers, group_members
-from gasl.structure.weights import WeightGroups
 
 __all__ = ["protected_axes", "unit_floors", "unit_groups", "weight_groups"]
 
@@ -97,7 +97,7 @@ def unit_groups(
     Args:
         model: The network.
         structure: Its trace.
-        scope: As in :func:`~gasl.structure.membership.group_members`.
+        scope: As in :func:`~gasl.groups.membership.group_members`.
         linear: Orientation of linear layers.
         protected: Axes to leave whole.
         floors: Units that stay, by axis.
