@@ -101,7 +101,7 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/bayesian_compression_horseshoe": _probabilistic(
         "mlp", BayesianCompression(strength=1 / N, prior="horseshoe"), _LONGER
     ),
-    "mlp/sparse_vd": _probabilistic("mlp", SparseVD(strength=1 / N, warmup=10 * EPOCH), _LONGER),
+    "mlp/sparse_vd": _probabilistic("mlp", SparseVD(strength=0.3 / N, warmup=10 * EPOCH), _LONGER),
     "mlp/l0": _probabilistic("mlp", L0(strength=0.1 / N, factors={"fc1.in": 0.5, "fc1": 2.0, "fc2": 30.0})),
     "mlp/group_lasso": _penalised("mlp", GroupLasso(strength=0.1)),
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
