@@ -12,8 +12,11 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	$(BIN)/gasl demo
 
+# Tests keep to one thread each, so they share out the cores.
+TESTS := $(BIN)/pytest --numprocesses auto --dist loadscope
+
 test: $(STAMP)
-	$(BIN)/pytest
+	$(TESTS)
 
 install: $(STAMP)
 
@@ -27,7 +30,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(TESTS)
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[bench]"
