@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from gasl.experiments.identity import described, identity
-from gasl.experiments.recipes import RECIPES, recipe
+from gasl.experiments.recipes import RECIPES, SEEN, recipe
 from gasl.methods import METHODS
 from gasl.report.published import PRINTED, PUBLISHED, Published, macs, printed_widths
 from gasl.training import TrainConfig
@@ -95,6 +95,9 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
             parts += _rows(network, name, records.get(name, []), sources)
             if name in own:
                 notes += [f"`{name}`: {_recipe(name)}.", *_aim(network, name, records.get(name, []))]
+                notes += ["Test errors of other strengths, seed 0, had been seen when this one was chosen."] * (
+                    name in SEEN
+                )
         parts += ["", *(f"- {note}" for note in notes)]
     parts += ["", *(f"[{i}] {source}." for i, source in enumerate(sources, 1))] if sources else []
     parts += ["", f"Again: {', '.join(f'`gasl run {name} --seed 0`' for name in names)} and further seeds."]
