@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/gasl demo
 
 # Tests keep to one thread each, so they share out the cores.
-TESTS := $(BIN)/pytest --numprocesses auto --dist loadscope
+TESTS := $(BIN)/pytest --numprocesses auto --dist worksteal
 
 test: $(STAMP)
 	$(TESTS)
