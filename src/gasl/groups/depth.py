@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_map
 
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Role, Structure
-from gasl.structure.running import ExampleInputs, copied, output_tensors, undisturbed
+from gasl.structure.running import ExampleInputs, arguments, copied, noise_like, output_tensors, undisturbed
 
 __all__ = ["branch_ends", "depth_axis"]
 
@@ -88,18 +87,10 @@ def _goes_on(
     model: nn.Module, example_inputs: ExampleInputs, zeros: Mapping[str, Tensor], before: Sequence[str]
 ) -> bool:
     """Whether the output depends on some of the weights ``before`` while others are zero."""
-    generator = torch.Generator().manual_seed(0)
-
-    def noise(leaf: object) -> object:
-        if not (isinstance(leaf, Tensor) and leaf.is_floating_point()):
-            return leaf
-        return torch.randn(leaf.shape, generator=generator, dtype=torch.float32).to(leaf)
-
     parameters = dict(model.named_parameters())
     sources = [parameters[name].detach().requires_grad_() for name in before if name in parameters]
     with undisturbed(model), torch.enable_grad():
-        inputs = tree_map(noise, copied(example_inputs, model))
-        args, kwargs = _arguments(inputs)
+        args, kwargs = arguments(noise_like(copied(example_inputs, model)))
         replaced = {**dict(zip(before, sources, strict=True)), **zeros}
         outputs = output_tensors(functional_call(model, replaced, args, kwargs))
         total = sum((o.double().sin().sum() for o in outputs if o.requires_grad), start=torch.zeros(()))
@@ -107,9 +98,3 @@ def _goes_on(
             return False
         slopes = torch.autograd.grad(total, sources, allow_unused=True)
     return any(slope is not None and bool((slope != 0).any()) for slope in slopes)
-
-
-def _arguments(inputs: ExampleInputs) -> tuple[tuple[object, ...], dict[str, object]]:
-    if isinstance(inputs, Tensor):
-        return (inputs,), {}
-    return ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})

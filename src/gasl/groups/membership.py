@@ -98,6 +98,12 @@ class Units:
         each = factors[..., units.clamp(min=0)]
         return each if self._whole else torch.where(units >= 0, each, 1.0)
 
+    def over(self, factors: Tensor, tensor: Tensor) -> Tensor:
+        """The same for a vector of factors, shaped to be broadcast over the sliced tensor."""
+        shape = [1] * tensor.ndim
+        shape[self.place[1]] = -1
+        return self.spread(factors).view(shape)
+
     def _on(self, device: torch.device) -> Tensor:
         self._units = self._units.to(device)  # moved once: a copy from the host in each step would make it wait
         return self._units

@@ -165,7 +165,7 @@ class Gates(Posterior):
 
     def log_alpha(self, place: str) -> Tensor:
         """The parameter of an axis or weight."""
-        return self.get_parameter(f"{place.replace('.', '/')}.log_alpha")
+        return self.at(place).get_parameter("log_alpha")
 
     def active(self) -> list[Tensor]:
         """P(z > 0), one flat tensor an axis or weight."""
@@ -173,7 +173,7 @@ class Gates(Posterior):
 
     def expected(self) -> list[Tensor]:
         """Factor times expected number of weights behind each gate, one flat tensor an axis or weight."""
-        sizes = [self.get_buffer(f"{place.replace('.', '/')}.size") for place in self.places]
+        sizes = [self.at(place).get_buffer("size") for place in self.places]
         return [p * size for p, size in zip(self.active(), sizes, strict=True)]
 
     def drawn(self, place: str) -> Tensor:

@@ -118,11 +118,15 @@ class Posterior(nn.Module, ABC):
         Returns:
             The child, with the parameters as attributes.
         """
-        child = self._modules.get(key := place.replace(".", "/")) or nn.Module()
+        child = self._modules.get(key := _key(place)) or nn.Module()
         for name, tensor in tensors.items():
             child.register_parameter(name, nn.Parameter(tensor))
         self._modules[key] = child
         return child
+
+    def at(self, place: str) -> nn.Module:
+        """The child that :meth:`own` made for an axis or parameter of the network."""
+        return self.get_submodule(_key(place))
 
     def extra_state(self) -> dict[str, Any]:
         """What is fixed, for the sparsifier's state."""
@@ -190,9 +194,7 @@ class UnitPosterior(Posterior):
     def _spread(self, name: str, tensor: Tensor, multipliers: list[Tensor]) -> Tensor:
         product = tensor.new_ones(())
         for (_, units), z in zip(self._carried[name], multipliers, strict=True):
-            shape = [1] * tensor.ndim
-            shape[units.place[1]] = -1
-            product = product * units.spread(z).view(shape)
+            product = product * units.over(z, tensor)
         return product
 
 
@@ -251,6 +253,10 @@ class Stochastic(Method, ABC):
     def _of(state: State) -> Posterior:
         assert isinstance(state.posterior, Posterior)  # the sparsifier put it there
         return state.posterior
+
+
+def _key(place: str) -> str:
+    return place.replace(".", "/")  # a module's name has no dots
 
 
 def stochastic(method: Method) -> Stochastic | None:

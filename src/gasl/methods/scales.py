@@ -123,8 +123,7 @@ class Scales(UnitPosterior):
         variance = self._variance(name) if name in self._gaussian else torch.zeros_like(tensor)
         for axis, units in self._carried.get(name, ()):
             if axis not in without:
-                shape = [-1 if dim == units.place[1] else 1 for dim in range(tensor.ndim)]
-                scale = units.spread(self.sample(axis)).view(shape)
+                scale = units.over(self.sample(axis), tensor)
                 tensor, variance = tensor * scale, variance * scale.square()
         return tensor, variance
 
@@ -138,7 +137,7 @@ class Scales(UnitPosterior):
         return False
 
     def _log_variance(self, name: str) -> Tensor:
-        return self.get_parameter(f"{name.replace('.', '/')}.log_variance")
+        return self.at(name).get_parameter("log_variance")
 
     def _variance(self, name: str) -> Tensor:
         return self._log_variance(name).exp()
@@ -179,7 +178,7 @@ class JeffreysScales(Scales):
         return self._threshold - log_alpha(*self._of(axis))
 
     def _of(self, axis: int) -> tuple[Tensor, Tensor]:
-        own = self.get_submodule(self.units[axis].name.replace(".", "/"))
+        own = self.at(self.units[axis].name)
         return own.get_parameter("mean"), own.get_parameter("log_variance")
 
 
@@ -255,7 +254,7 @@ class HorseshoeScales(Scales):
         return root_of_product([*mean, *common_mean], variances)
 
     def _of(self, axis: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        get = self.get_submodule(self.units[axis].name.replace(".", "/")).get_parameter
+        get = self.at(self.units[axis].name).get_parameter
         return (get("mean"), get("log_variance")), (get("common_mean"), get("common_log_variance"))
 
 

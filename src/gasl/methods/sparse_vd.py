@@ -134,8 +134,7 @@ class _Noise(Posterior):
         for axis in self._connections:
             for units in [*axis.made, *axis.read]:
                 if units.place[0] == name and (stay := self._staying(axis)) is not None:
-                    shape = [-1 if dim == units.place[1] else 1 for dim in range(tensor.ndim)]
-                    alive = alive | (units.spread(1 - stay) == 0).view(shape)
+                    alive = alive | (units.over(1 - stay, tensor) == 0)
         return alive.to(tensor.dtype)
 
     def _alive(self, name: str, tensor: Tensor) -> Tensor:
@@ -172,4 +171,4 @@ class _Noise(Posterior):
         return bounded_variance(tensor, self._of(name), _EPS, self._method.clip)
 
     def _of(self, name: str) -> Tensor:
-        return self.get_parameter(f"{name.replace('.', '/')}.log_variance")
+        return self.at(name).get_parameter("log_variance")

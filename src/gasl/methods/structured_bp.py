@@ -109,7 +109,7 @@ class _Noise(UnitPosterior):
 
     def of(self, axis: int) -> tuple[Tensor, Tensor]:
         """Mu and log sigma of an axis."""
-        child = self.get_submodule(self.units[axis].name.replace(".", "/"))
+        child = self.at(self.units[axis].name)
         return child.get_parameter("mu"), child.get_parameter("log_sigma")
 
     def divergence(self) -> list[Tensor]:

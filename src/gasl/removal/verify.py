@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gasl.structure.running import ExampleInputs, call, copied, eager, output_tensors, undisturbed
+from gasl.structure.running import ExampleInputs, call, copied, eager, noise_like, output_tensors, undisturbed
 
 __all__ = ["Reference", "difference_between", "largest_difference"]
 
@@ -67,17 +67,10 @@ class Reference:
     """
 
     def __init__(self, model: nn.Module, example_inputs: ExampleInputs) -> None:
-        generator = torch.Generator().manual_seed(0)
-
-        def noise(leaf: object) -> object:
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                return torch.randn(leaf.shape, generator=generator).to(leaf)
-            return leaf
-
         given = copied(example_inputs, model)
         with undisturbed(model), eager():
             self._cases = [(given, call(model, copied(given, model)))]
-            noisy: ExampleInputs = tree_map(noise, given)
+            noisy = noise_like(given)
             try:
                 if any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in tree_leaves(given)):
                     self._cases.append((noisy, call(model, copied(noisy, model))))

@@ -1,6 +1,6 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, exp, isnan
 from typing import Any
 
@@ -33,7 +33,6 @@ class Controller:
     Args:
         target: The target.
         model: Gives the network as it is in test mode, with nothing of a method in it.
-        structure: The network's trace.
         example_inputs: What the network takes.
         floors: Units that each axis keeps whatever happens.
         protect: Axes that stay whole.
@@ -42,10 +41,9 @@ class Controller:
         InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
 
     Example:
-        >>> from gasl.structure.trace import trace
         >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.zeros(2, 4)
         >>> floors = {"0.in": 1, "0": 1}
-        >>> controller = Controller(Target(params=0.5), lambda: net, trace(net, x), x, floors, frozenset())
+        >>> controller = Controller(Target(params=0.5), lambda: net, x, floors, frozenset())
         >>> controller.left()
         1.0
     """
@@ -54,7 +52,6 @@ class Controller:
         self,
         target: Target,
         model: Callable[[], nn.Module],
-        structure: Structure,
         example_inputs: ExampleInputs,
         floors: Mapping[str, int],
         protect: frozenset[str],
@@ -62,14 +59,14 @@ class Controller:
         self.target = target
         self.every = max(_APART, target.horizon // _CHECKS)
         self._model = model
-        self._sizes = {axis.name: axis.size for axis in structure.axes}
         self._example_inputs = example_inputs
         self._protect = protect
-        self._floors = self._own_floors(floors)
         self._error = self._start = 0.0
         self._now: dict[str, int] | None = None  # floors that were set
-        self._share = Share(target, *self._look(), example_inputs, self._floors)
-        self._check_reachable()
+        whole = self._look()
+        self._floors = self._own_floors(floors, whole[1])
+        self._share = Share(target, *whole, example_inputs, self._floors)
+        self._check_reachable(*whole[:2])
 
     def left(self) -> float:
         """The share that is left of what the target counts."""
@@ -93,7 +90,6 @@ class Controller:
         left = self._share(model, structure, live)
         alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
         met = left <= self._share.goal + 1e-9
-        scores = _scores(groups, state)
         own = _alive(groups, state)
         floors = own
         if not met:
@@ -108,7 +104,7 @@ class Controller:
             counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
             floors = {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
             if floors == own:
-                last = self._last_unit(model, structure, left, _weakest(scores, live))
+                last = self._last_unit(model, structure, left, _weakest(_scores(groups, state), live))
                 met, floors = last is None, own if last is None else own | {last: own[last] - 1}
         self._set_floors(floors, groups, state)
         return met
@@ -130,8 +126,8 @@ class Controller:
         if isinstance(state.posterior, UnitPosterior):
             state.posterior.floors = [floors[site.name] for site in state.posterior.units]
 
-    def _own_floors(self, floors: Mapping[str, int]) -> dict[str, int]:
-        sizes, wanted = self._sizes, self.target.sparsity
+    def _own_floors(self, floors: Mapping[str, int], structure: Structure) -> dict[str, int]:
+        sizes, wanted = {axis.name: axis.size for axis in structure.axes}, self.target.sparsity
         if not isinstance(wanted, Mapping):
             return dict(floors)
         if unknown := wanted.keys() - sizes.keys():
@@ -144,17 +140,13 @@ class Controller:
         structure = trace(model, self._example_inputs)
         return model, structure, liveness(named_tensors(model), structure, self._protect)
 
-    def _without(self, model: nn.Module, structure: Structure, gone: Mapping[str, Iterable[int]]) -> Liveness:
+    def _without(self, model: nn.Module, structure: Structure, gone: Mapping[str, Sequence[int]]) -> Liveness:
         """What could go if some units were zero, with all that makes and reads them."""
         tensors = named_tensors(model)
-        changed: dict[str, Tensor] = {}
-        for axis in structure.axes:
-            dead = torch.zeros(axis.size + 1, dtype=torch.bool)
-            dead[list(gone.get(axis.name, ()))] = True
-            for member in axis.members if bool(dead.any()) else ():
-                if member.role != "statistic":
-                    tensor = changed.setdefault(member.tensor, tensors[member.tensor].detach().clone())
-                    tensor.index_fill_(member.dim, dead[member.units].nonzero().flatten().to(tensor.device), 0)
+        axes = [axis for axis in structure.axes if gone.get(axis.name)]
+        changed = {m.tensor: tensors[m.tensor].detach().clone() for axis in axes for m in axis.members}
+        for axis in axes:
+            axis.zero_(gone[axis.name], readers=True, within=changed)
         return liveness(tensors | changed, structure, self._protect)
 
     def _last_unit(
@@ -182,8 +174,7 @@ class Controller:
             return f"a pass takes {share * self._share.milliseconds:.3g} ms of {self._share.milliseconds:.3g}"
         return f"{self.target.kind} are at {share:.3g} of the whole"
 
-    def _check_reachable(self) -> None:
-        model, structure, _ = self._look()
+    def _check_reachable(self, model: nn.Module, structure: Structure) -> None:
         gone = {a.name: range(self._floors[a.name], a.size) for a in structure.axes if a.name not in self._protect}
         least = self._share(model, structure, self._without(model, structure, gone))
         if least > self._share.goal + 1e-9:
@@ -221,7 +212,10 @@ def controller_of(
     method: Method,
     groups: UnitGroups | WeightGroups,
     state: State,
-    make: Callable[[Target], Controller],
+    model: Callable[[], nn.Module],
+    example_inputs: ExampleInputs,
+    floors: Mapping[str, int],
+    protect: frozenset[str],
 ) -> Controller | None:
     """The controller of a sparsifier that was given a target.
 
@@ -230,7 +224,10 @@ def controller_of(
         method: The method.
         groups: What it makes sparse.
         state: Its state; a strength that is not known yet becomes the method's usual one.
-        make: Makes the controller.
+        model: As for :class:`Controller`, and so are the others.
+        example_inputs: What the network takes.
+        floors: Units that each axis keeps.
+        protect: Axes that stay whole.
 
     Returns:
         The controller.
@@ -247,4 +244,4 @@ def controller_of(
         )
     if isnan(state.strength):
         state.strength = method.usual_strength or 0.0
-    return make(target)
+    return Controller(target, model, example_inputs, floors, protect)

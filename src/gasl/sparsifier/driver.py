@@ -19,7 +19,7 @@ from gasl.methods.draws import Draws
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
-from gasl.sparsifier.control import Controller, controller_of
+from gasl.sparsifier.control import controller_of
 from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.memory import copies, remember, restore_state
 from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
@@ -106,8 +106,8 @@ class Sparsifier:
         draws = Draws(self.state.generator, seed)
         places = partial(places_of, self.model, self.structure, method, self.groups, floors, protect)
         self.posterior = self.state.posterior = attach_posterior(model, method, places, draws)
-        seen = (self._plain, self.structure, example_inputs, floors, self._protect)
-        self.controller = controller_of(target, method, self.groups, self.state, lambda t: Controller(t, *seen))
+        seen = (self._plain, example_inputs, floors, self._protect)
+        self.controller = controller_of(target, method, self.groups, self.state, *seen)
         self._frozen: list[Tensor] | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known

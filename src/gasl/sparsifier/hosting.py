@@ -65,9 +65,8 @@ def _stubborn(model: nn.Module, structure: Structure, places: Sites) -> frozense
         first = torch.ones(site.size)
         first[0] = 0
         for units in site.carriers:
-            name, dim = units.place
-            shape = [-1 if d == dim else 1 for d in range(tried[name].ndim)]
-            tried[name] *= units.spread(first).view(shape).to(tried[name])
+            name = units.place[0]
+            tried[name] *= units.over(first, tried[name]).to(tried[name])
     kept = liveness(tensors | tried, structure).kept
     return frozenset(site.name for site in doubtful if site.size > 1 and bool(kept[site.name][0]))
 

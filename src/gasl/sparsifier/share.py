@@ -58,10 +58,12 @@ class Share:
         self._example_inputs = example_inputs
         self._floors = floors
         self._known: dict[tuple[int, ...], float] = {}
-        self._dense = duplicate(model).to(target.device) if target.kind == "latency" else None
-        self._whole = 1.0
-        self._whole = 1.0 if self._dense is not None else self(model, structure, live)
-        self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"] if self._dense is not None else 0.0
+        self._whole, self.milliseconds, self._dense = 1.0, 0.0, None
+        if target.kind == "latency":
+            self._dense = duplicate(model).to(target.device)
+            self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
+        else:
+            self._whole = self(model, structure, live)
         self.goal = target.goal(self.milliseconds)
 
     def __call__(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
@@ -70,9 +72,10 @@ class Share:
             return self._units(live) / self._whole
         key = tuple(int(kept.sum()) for kept in live.kept.values())
         if key not in self._known:
-            self._known[key] = self._count(apply_plan(model, plan(structure, live)), _SECONDS)
+            small = apply_plan(model, plan(structure, live))
+            self._known[key] = self._count(small, _SECONDS)
             if self._dense is not None and self._known[key] <= self.goal:  # a lucky moment is no goal reached
-                self._known[key] = self._count(apply_plan(model, plan(structure, live)), _CAREFUL)
+                self._known[key] = self._count(small, _CAREFUL)
         return self._known[key] / self._whole
 
     def _count(self, small: nn.Module, seconds: float) -> float:
@@ -80,11 +83,11 @@ class Share:
             return float(sum(parameter.numel() for parameter in small.parameters()))
         if self.target.kind == "macs":
             return float(count_macs(small, self._example_inputs).total)
+        assert self._dense is not None  # it is a latency
         times = self._time(seconds, {"whole": self._dense, "small": small.to(self.target.device)})
         return times["small"] / times["whole"]
 
-    def _time(self, seconds: float, networks: Mapping[str, nn.Module | None]) -> dict[str, float]:
-        models = {name: model for name, model in networks.items() if model is not None}
+    def _time(self, seconds: float, models: Mapping[str, nn.Module]) -> dict[str, float]:
         batch, threads = self.target.batch, self.target.threads
         found = measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
         times = torch.tensor([found[name].lower for name in models], dtype=torch.float64)

@@ -86,11 +86,15 @@ class Axis:
         return ".".join(common)
 
     @torch.no_grad()
-    def zero_(self, units: Sequence[int] | Tensor) -> None:
+    def zero_(
+        self, units: Sequence[int] | Tensor, *, readers: bool = False, within: Mapping[str, Tensor] | None = None
+    ) -> None:
         """Make units emit a constant 0 in the traced network: what writes, shifts or scales them becomes zero.
 
         Args:
             units: Their numbers; single input features are no longer read instead.
+            readers: Whether what reads them becomes zero as well.
+            within: Tensors to change in place of the network's own, by name.
 
         Raises:
             InputError: If a number is not one of the axis.
@@ -109,9 +113,9 @@ class Axis:
         dead[chosen] = True
         dead[self.size] = False
         for member in self.members:
-            if member.role == "statistic" or (member.role == "consumer" and self.kind == "width"):
+            if member.role == "statistic" or (member.role == "consumer" and self.kind == "width" and not readers):
                 continue
-            tensor = self.tensors[member.tensor]
+            tensor = (self.tensors if within is None else within)[member.tensor]
             gone = dead[member.units].nonzero().flatten()  # -1 is the entry that is never dead
             tensor.index_fill_(member.dim, gone.to(tensor.device), 0)
 

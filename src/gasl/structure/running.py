@@ -11,7 +11,18 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.errors import InputError
 
-__all__ = ["ExampleInputs", "call", "copied", "eager", "named_tensors", "output_tensors", "undisturbed", "unwrapped"]
+__all__ = [
+    "ExampleInputs",
+    "arguments",
+    "call",
+    "copied",
+    "eager",
+    "named_tensors",
+    "noise_like",
+    "output_tensors",
+    "undisturbed",
+    "unwrapped",
+]
 
 ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
 
@@ -93,11 +104,43 @@ def copied(example_inputs: ExampleInputs, model: nn.Module) -> ExampleInputs:
 
 def call(model: nn.Module, example_inputs: ExampleInputs) -> object:
     """Run a model on its example inputs: one tensor, a sequence of arguments, or a mapping of keyword arguments."""
+    args, kwargs = arguments(example_inputs)
+    return model(*args, **kwargs)
+
+
+def arguments(example_inputs: ExampleInputs) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Example inputs as positional and keyword arguments."""
     if isinstance(example_inputs, Tensor):
-        return model(example_inputs)
+        return (example_inputs,), {}
     if isinstance(example_inputs, Mapping):
-        return model(**example_inputs)
-    return model(*example_inputs)
+        return (), dict(example_inputs)
+    return tuple(example_inputs), {}
+
+
+def noise_like(example_inputs: ExampleInputs, seed: int = 0) -> ExampleInputs:
+    """Example inputs with standard normal numbers in their floating tensors; what else is in them stays.
+
+    Args:
+        example_inputs: What :func:`copied` takes.
+        seed: Of the numbers.
+
+    Returns:
+        The same in fresh tensors.
+
+    Example:
+        >>> x, index = noise_like([torch.zeros(3), torch.tensor([2])])
+        >>> bool(x.abs().min() > 0), index
+        (True, tensor([2]))
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(leaf: object) -> object:
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            return torch.randn(leaf.shape, generator=generator, dtype=torch.float32).to(leaf)
+        return leaf
+
+    noisy: ExampleInputs = tree_map(noise, example_inputs)
+    return noisy
 
 
 def output_tensors(outputs: object) -> list[Tensor]:
