@@ -13,7 +13,7 @@ from gasl.experiments.identity import described, identity
 from gasl.experiments.recipes import RECIPES, recipe
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
-from gasl.experiments.store import overview, read_record, record_path, run_recipe
+from gasl.experiments.store import overview, read_record, record_path, run_named
 from gasl.training import TrainConfig
 
 QUIET = RunOptions(progress=False, say=lambda _: None)
@@ -34,6 +34,10 @@ def quick(monkeypatch):
     torch.set_num_threads(1)
     cold = dataclasses.replace(QUICK, method=gasl.GASL(strength=4.0), from_scratch=True)
     monkeypatch.setattr(recipes, "RECIPES", RECIPES | {"mlp/quick": QUICK, "mlp/cold": cold})
+
+
+def run(name, seed, *args):
+    return run_named(name, recipe(name, seed), *args)
 
 
 def test_identities_stay():
@@ -77,7 +81,7 @@ def test_recipes_stay_within_their_budget(name):
 
 
 def test_a_recipe_that_is_complete_is_not_run_again(tmp_path):
-    record = run_recipe("mlp/quick", 1, tmp_path, QUIET)
+    record = run("mlp/quick", 1, tmp_path, QUIET)
     path = record_path(tmp_path / "records", "mlp/quick", 1)
     assert json.loads(path.read_text()) == json.loads(json.dumps(record))
     assert (record["recipe"], record["seed"], record["epochs"]) == ("mlp/quick", 1, 3)
@@ -89,9 +93,7 @@ def test_a_recipe_that_is_complete_is_not_run_again(tmp_path):
     assert left == widths["fc1.in"] * widths["fc1"]
     assert record["error_validation"] == pytest.approx(record["error_after_removal"], abs=1e-3)
     said = []
-    assert run_recipe("mlp/quick", 1, tmp_path, dataclasses.replace(QUIET, say=said.append)) == json.loads(
-        path.read_text()
-    )
+    assert run("mlp/quick", 1, tmp_path, dataclasses.replace(QUIET, say=said.append)) == json.loads(path.read_text())
     assert said == [f"mlp/quick, seed 1: complete in {path}"]
     assert overview(tmp_path / "records")["mlp/quick"] == [1]
 
@@ -102,33 +104,33 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_recipe("mlp/quick", 0, tmp_path, dataclasses.replace(QUIET, say=stop))
-    assert read_record(tmp_path / "records", "mlp/quick", 0) is None
-    cut = run_recipe("mlp/quick", 0, tmp_path, QUIET)
-    whole = run_recipe("mlp/quick", 0, tmp_path / "whole", QUIET)
+        run("mlp/quick", 0, tmp_path, dataclasses.replace(QUIET, say=stop))
+    assert read_record(tmp_path / "records", "mlp/quick", recipe("mlp/quick", 0)) is None
+    cut = run("mlp/quick", 0, tmp_path, QUIET)
+    whole = run("mlp/quick", 0, tmp_path / "whole", QUIET)
     for key in ("identity", "error_dense", "error_small", "layers", "nonzero", "macs", "epochs"):
         assert cut[key] == whole[key]
 
 
 def test_one_dense_start_serves_all_recipes_of_a_seed(tmp_path):
-    warm = run_recipe("mlp/quick", 0, tmp_path, QUIET)
+    warm = run("mlp/quick", 0, tmp_path, QUIET)
     (checkpoint,) = tmp_path.glob("dense/*/checkpoints/last.ckpt")
     written = checkpoint.stat().st_mtime_ns
-    cold = run_recipe("mlp/cold", 0, tmp_path, QUIET)
+    cold = run("mlp/cold", 0, tmp_path, QUIET)
     assert cold["error_dense"] == warm["error_dense"]
     assert [p.stat().st_mtime_ns for p in tmp_path.glob("dense/*/checkpoints/last.ckpt")] == [written]
-    run_recipe("mlp/quick", 1, tmp_path, QUIET)
+    run("mlp/quick", 1, tmp_path, QUIET)
     assert len(list(tmp_path.glob("dense/*"))) == 2
 
 
 def test_a_record_of_other_settings_does_not_count(tmp_path, monkeypatch):
-    run_recipe("mlp/quick", 0, tmp_path, QUIET)
+    run("mlp/quick", 0, tmp_path, QUIET)
     other = dataclasses.replace(QUICK, method=gasl.GroupLasso(strength=3.0))
     monkeypatch.setitem(recipes.RECIPES, "mlp/quick", other)
     assert overview(tmp_path / "records")["mlp/quick"] == []
     record_path(tmp_path / "records", "mlp/quick", 0).write_text("{")
     with pytest.raises(gasl.FileError, match="delete it"):
-        read_record(tmp_path / "records", "mlp/quick", 0)
+        read_record(tmp_path / "records", "mlp/quick", recipe("mlp/quick", 0))
 
 
 def test_from_the_command_line(capsys, tmp_path):

@@ -121,12 +121,13 @@ def run(
     """
     from rich.console import Console
 
+    from gasl.experiments.recipes import recipe as spec_of
     from gasl.experiments.run import RunOptions
-    from gasl.experiments.store import run_recipe
+    from gasl.experiments.store import run_named
     from gasl.report import result_view
 
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
-    Console().print(result_view(run_recipe(recipe, seed, out, options, records)))
+    Console().print(result_view(run_named(recipe, spec_of(recipe, seed), out, options, records)))
 
 
 def recipes(out: Path = Path("runs"), records: Path | None = None) -> None:
