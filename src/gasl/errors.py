@@ -10,6 +10,7 @@ from collections.abc import Iterable
 __all__ = [
     "FileError",
     "GaslError",
+    "InUseError",
     "InputError",
     "MissingExtraError",
     "RemovalError",
@@ -29,6 +30,14 @@ class InputError(GaslError, ValueError):
     """An argument, a model or a data set cannot be used as given.
 
     >>> issubclass(InputError, ValueError)
+    True
+    """
+
+
+class InUseError(InputError):
+    """Another process works in the folder of a run.
+
+    >>> issubclass(InUseError, InputError)
     True
     """
 

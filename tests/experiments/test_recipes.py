@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,7 +83,7 @@ def test_recipes_stay_within_their_budget(name):
 
 def test_a_recipe_that_is_complete_is_not_run_again(tmp_path):
     record = run("mlp/quick", 1, tmp_path, QUIET)
-    path = record_path(tmp_path / "records", "mlp/quick", 1)
+    path = Path(record_path(tmp_path / "records", "mlp/quick", 1))
     assert json.loads(path.read_text()) == json.loads(json.dumps(record))
     assert (record["recipe"], record["seed"], record["epochs"]) == ("mlp/quick", 1, 3)
     assert record["identity"] == identity(recipe("mlp/quick", 1))
@@ -128,7 +129,7 @@ def test_a_record_of_other_settings_does_not_count(tmp_path, monkeypatch):
     other = dataclasses.replace(QUICK, method=gasl.GroupLasso(strength=3.0))
     monkeypatch.setitem(recipes.RECIPES, "mlp/quick", other)
     assert overview(tmp_path / "records")["mlp/quick"] == []
-    record_path(tmp_path / "records", "mlp/quick", 0).write_text("{")
+    Path(record_path(tmp_path / "records", "mlp/quick", 0)).write_text("{")
     with pytest.raises(gasl.FileError, match="delete it"):
         read_record(tmp_path / "records", "mlp/quick", recipe("mlp/quick", 0))
 

@@ -11,7 +11,7 @@ from gasl.report.cards import BEGIN, card_names, evidence, read_records, with_ev
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, macs, printed_widths
 
 ROOT = Path(__file__).parents[2]
-_FURTHER = ("magnitude_pruning_units", "depgraph_norm", "bayesian_compression_horseshoe")
+_FURTHER = ("magnitude_pruning_units", "depgraph_norm", "bayesian_compression_horseshoe", "unstructured_attention")
 
 
 def record(name="lenet5/group_lasso", seed=0, error=1.25, alive=(3, 10, 150, 90), **changes):

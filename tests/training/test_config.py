@@ -29,12 +29,20 @@ from gasl.training import TrainConfig
         {"decay_from": -1},
         {"decay_from": 300},
         {"decay_from": 0},  # beside drop_after
+        {"one_cycle": 0.3},  # beside drop_after
+        {"watch_from": -1},
     ],
 )
 def test_impossible_numbers_are_named(field: dict[str, Any]) -> None:
     (name,) = field
     with pytest.raises(InputError, match=name):
         TrainConfig(**field)
+
+
+@pytest.mark.parametrize("part", [-0.1, 1.0])
+def test_a_cycle_rises_in_a_part_of_the_steps(part: float) -> None:
+    with pytest.raises(InputError, match="one_cycle must be 0 or more and below 1"):
+        TrainConfig(one_cycle=part, drop_after=None)
 
 
 def test_null_switches_off() -> None:

@@ -75,6 +75,27 @@ def test_a_linear_decay_goes_on_where_it_was_cut_off(splits: DataSplits, make_ne
         run(make_net(), splits, tmp_path / "cut", longer, resume=True)
 
 
+def test_one_cycle_goes_on_where_it_was_cut_off(splits: DataSplits, make_net: Make, tmp_path: Path) -> None:
+    config = TrainConfig(**{**CONFIG.__dict__, "drop_after": None, "one_cycle": 0.25})
+    whole = run(make_net(), splits, tmp_path / "whole", config)
+    # 20 steps, of which the first 5 rise; a row has that of the epoch's last step, s = 3, 7, 11, 15, 19.
+    assert [row["lr"] for row in whole.history] == pytest.approx([0.04, *(0.05 * n / 15 for n in (13, 9, 5, 1))])
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(make_net(), splits, tmp_path / "cut", config, callbacks=[PowerCut(3)])
+    resumed = run(make_net(), splits, tmp_path / "cut", config, resume=True)
+    assert without_time(whole.history) == without_time(resumed.history)
+    longer = TrainConfig(**{**config.__dict__, "epochs": 6})
+    with pytest.raises(InputError, match="decay_to: 5 there, 6 here"):
+        run(make_net(), splits, tmp_path / "cut", longer, resume=True)
+
+
+def test_the_error_is_watched_from_an_epoch_on(splits: DataSplits, make_net: Make, tmp_path: Path) -> None:
+    config = TrainConfig(**{**CONFIG.__dict__, "lr": 1e-9, "stop_after": 1})
+    assert len(run(make_net(), splits, tmp_path / "at_once", config).history) == 2
+    late = TrainConfig(**{**config.__dict__, "watch_from": 2})
+    assert len(run(make_net(), splits, tmp_path / "late", late).history) == 4
+
+
 def test_history_is_a_table_of_every_epoch(splits: DataSplits, net: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="power cut"):
         run(net, splits, tmp_path, method=METHOD, callbacks=[PowerCut(2)])

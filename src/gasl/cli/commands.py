@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gasl.cli.methods import describe, overview
+from gasl.cli.papers import COMMANDS as PAPERS
 from gasl.experiments.networks import example_for, factory, network
 from gasl.experiments.spec import RunSpec
 from gasl.files import export, save
@@ -103,7 +104,7 @@ def run(
     recipe: str,
     seed: int = 0,
     out: Path = Path("runs"),
-    records: Path | None = None,
+    records: str | None = None,
     data_dir: Path | None = None,
     progress: bool = True,
     hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
@@ -114,7 +115,7 @@ def run(
         recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them.
         seed: Of everything random.
         out: The folder of all runs; dense networks in it are shared.
-        records: The folder of their records; OUT/records by default.
+        records: The folder of their records, or an address such as s3://bucket/records; OUT/records by default.
         data_dir: The folder that holds the data sets; GASL_DATA by default.
         progress: Show a progress bar.
         hardware: What to train on.
@@ -130,12 +131,12 @@ def run(
     Console().print(result_view(run_named(recipe, spec_of(recipe, seed), out, options, records)))
 
 
-def recipes(out: Path = Path("runs"), records: Path | None = None) -> None:
+def recipes(out: Path = Path("runs"), records: str | None = None) -> None:
     """List the recipes of gasl run, and the seeds that are there.
 
     Args:
         out: The folder of all runs.
-        records: The folder of their records; OUT/records by default.
+        records: The folder of their records, or an address; OUT/records by default.
     """
     from gasl.experiments.store import overview
 
@@ -238,6 +239,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "train": train,
     "run": run,
     "recipes": recipes,
+    **PAPERS,
     "shrink": shrink,
     "measure": measure,
     "methods": methods,

@@ -22,7 +22,7 @@ except ImportError as missing:
 __all__ = ["ParseError", "parse"]
 
 
-_POSITIONAL = ("report", "run")  # their first word needs no flag
+_POSITIONAL = ("report", "run", "table")  # their first word needs no flag
 _OPTIONAL = {"methods": ("name", "the method to explain; all are listed without it")}  # it needs no flag either
 
 
@@ -59,12 +59,12 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
     if argv[0] not in COMMANDS:
         raise unknown_name("command", argv[0], COMMANDS)
     command = COMMANDS[argv[0]]
-    parser = _parser(argv[0], command)
+    parser, words = _parser(argv[0], command), _spelled_out([_underscored(word) for word in argv[1:]], command)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
-        words = parser.parse_args([_underscored(word) for word in argv[1:]])
+        parsed = parser.parse_args(words)
         try:
-            given = parser.instantiate_classes(words)
+            given = parser.instantiate_classes(parsed)
         except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
             raise error.__cause__ if isinstance(error.__cause__, GaslError) else ParseError(str(error)) from None
     return command, _arguments(command, given)
@@ -74,6 +74,14 @@ def _underscored(word: str) -> str:
     """``--data-dir=x`` as ``--data_dir=x``: both spellings are taken."""
     flag, equals, value = word.partition("=")
     return flag.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
+
+
+def _spelled_out(words: Sequence[str], command: Callable[..., None]) -> list[str]:
+    """``--show`` as ``--show true``: a flag of yes or no needs no value."""
+    switches = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if p.default is False}
+    following = [*words, "--"][1:]
+    alone = [word in switches and after.startswith("-") for word, after in zip(words, following, strict=True)]
+    return [part for word, bare in zip(words, alone, strict=True) for part in ([word, "true"] if bare else [word])]
 
 
 def _overview() -> str:

@@ -107,6 +107,10 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
         "data": spec.data,
         "method": repr(spec.method),
         "phases": {name: dataclasses.asdict(spec.phase(name)) for name, _ in outcome.history},
+        "time": {
+            name: {"epochs": len(rows), "seconds": round(sum(row["seconds"] for row in rows), 1)}
+            for name, rows in outcome.history
+        },
         "versions": {"gasl": gasl.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
 

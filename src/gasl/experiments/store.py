@@ -12,30 +12,31 @@ from gasl.errors import FileError
 from gasl.experiments import recipes
 from gasl.experiments.identity import described, identity
 from gasl.experiments.networks import factory
+from gasl.experiments.places import Place, joined, listed, read_text, write_text
 from gasl.experiments.run import RunOptions, train_run
 from gasl.experiments.spec import RunSpec
-from gasl.files import load, whole_file
+from gasl.files import load
 
-__all__ = ["overview", "read_record", "record_path", "run_named"]
+__all__ = ["dense_start", "overview", "read_record", "record_path", "run_named"]
 
 _LEFT_OUT = ("model", "data", "method", "phases")  # of result.json: the spec says it
 
 
-def record_path(records: Path, name: str, seed: int) -> Path:
+def record_path(records: Place, name: str, seed: int) -> str:
     """Where the record of a run lies.
 
     Example:
-        >>> record_path(Path("records"), "lenet5/gasl", 0).as_posix()
-        'records/lenet5/gasl-seed0.json'
+        >>> record_path("s3://bucket", "lenet5/gasl", 0)
+        's3://bucket/lenet5/gasl-seed0.json'
     """
-    return records / f"{name}-seed{seed}.json"
+    return joined(records, f"{name}-seed{seed}.json")
 
 
-def read_record(records: Path, name: str, spec: RunSpec) -> dict[str, Any] | None:
+def read_record(records: Place, name: str, spec: RunSpec) -> dict[str, Any] | None:
     """The record of a run; None if there is none, or one of another spec under this name.
 
     Args:
-        records: The folder of records.
+        records: The folder of records, or an address such as s3://bucket/records.
         name: What the run is called.
         spec: What it does, its seed included.
 
@@ -50,20 +51,20 @@ def read_record(records: Path, name: str, spec: RunSpec) -> dict[str, Any] | Non
         True
     """
     path = record_path(records, name, spec.seed)
-    if not path.is_file():
+    if (text := read_text(path)) is None:
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(text)
         return record if record["identity"] == identity(spec) else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path} is no record of a run ({error!r}); delete it to run it again") from error
 
 
-def overview(records: Path) -> dict[str, list[int]]:
+def overview(records: Place) -> dict[str, list[int]]:
     """Which runs are there.
 
     Args:
-        records: The folder of records.
+        records: The folder of records, or an address such as s3://bucket/records.
 
     Returns:
         For each recipe the seeds of which there is a record, of the recipe as it is now.
@@ -73,27 +74,45 @@ def overview(records: Path) -> dict[str, list[int]]:
         []
     """
     there: dict[str, list[int]] = {}
+    files = listed(records, "*-seed*.json")
     for name in recipes.RECIPES:
-        found = [path.stem.rpartition("-seed")[2] for path in records.glob(f"{name}-seed*.json")]
+        found = [f.removeprefix(f"{name}-seed").removesuffix(".json") for f in files if f.startswith(f"{name}-seed")]
         seeds = sorted(int(n) for n in found if n.isdecimal())
         there[name] = [n for n in seeds if read_record(records, name, recipes.recipe(name, n)) is not None]
     return there
 
 
+def dense_start(spec: RunSpec, out: Path) -> Path:
+    """Where the dense start of a run lies: one for all runs with the same network, data, settings and seed.
+
+    Args:
+        spec: The run.
+        out: The folder of all runs.
+
+    Returns:
+        A folder as :func:`gasl.training.fit` writes it.
+
+    Example:
+        >>> dense_start(recipes.recipe("mlp/l1"), Path("runs")) == dense_start(recipes.recipe("mlp/gasl"), Path("runs"))
+        True
+    """
+    start = RunSpec(model=spec.model, model_args=spec.model_args, data=spec.data, dense=spec.dense, seed=spec.seed)
+    return out / "dense" / identity(start)
+
+
 def run_named(
-    name: str, spec: RunSpec, out: Path, options: RunOptions | None = None, records: Path | None = None
+    name: str, spec: RunSpec, out: Path, options: RunOptions | None = None, records: Place | None = None
 ) -> dict[str, Any]:
     """Carry out a run unless its record is there; go on with one that was cut off.
 
-    The dense start is kept in ``out/dense/IDENTITY``, where every run with the same network, data, settings and seed
-    finds it.
+    The dense start is kept in :func:`dense_start`, where every run with the same one finds it.
 
     Args:
         name: What the run is called, e.g. a name of :data:`gasl.experiments.recipes.RECIPES`; its record's path.
         spec: What to do.
         out: The folder of all runs.
         options: How; ``resume`` and ``dense`` are set here.
-        records: The folder of records; ``out/records`` by default.
+        records: The folder of records, or an address; ``out/records`` by default.
 
     Returns:
         The record: ``recipe`` (the name), ``identity``, ``spec`` (every field), ``epochs`` and ``seconds`` of all
@@ -112,13 +131,11 @@ def run_named(
     if (there := read_record(records, name, spec)) is not None:
         options.say(f"{name}, seed {spec.seed}: complete in {record_path(records, name, spec.seed)}")
         return there
-    start = RunSpec(model=spec.model, model_args=spec.model_args, data=spec.data, dense=spec.dense, seed=spec.seed)
     folder = out / f"{name}-seed{spec.seed}-{identity(spec)}"
-    result = train_run(spec, folder, replace(options, resume=True, dense=out / "dense" / identity(start)))
+    result = train_run(spec, folder, replace(options, resume=True, dense=dense_start(spec, out)))
     record = {"recipe": name, "identity": identity(spec), "spec": described(spec), **_history(folder)}
     record |= {"nonzero": _nonzero(spec, folder), **{k: v for k, v in result.items() if k not in _LEFT_OUT}}
-    with whole_file(record_path(records, name, spec.seed)) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_text(record_path(records, name, spec.seed), json.dumps(record, indent=1) + "\n")
     return record
 
 

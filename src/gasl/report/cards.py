@@ -6,12 +6,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
+from statistics import mean
 
 from gasl.experiments.identity import described, identity
 from gasl.experiments.recipes import RECIPES, SEEN, recipe
 from gasl.methods import METHODS
+from gasl.report.cells import Record, dashes, faster, fewer, row, shares, spread, units_left, weights_left
 from gasl.report.published import PRINTED, PUBLISHED, Published, macs, printed_widths
 from gasl.training import TrainConfig
 
@@ -22,8 +22,6 @@ END = "<!-- end -->"
 AIM = 0.3  # percentage points that our error may lie above the published one
 _NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
 _COLUMNS = ("error, %", "units left", "weights left, %", "parameters", "MACs", "faster, batch 1 / 128")
-
-Record = Mapping[str, Any]
 
 
 def read_records(folder: Path) -> dict[str, list[Record]]:
@@ -111,19 +109,15 @@ def _rows(network: str, name: str, records: Sequence[Record], sources: list[str]
         rows = [_published_row(network, published, sources) for published in PUBLISHED.get(name, ())]
         if name in PRINTED:
             printed = printed_widths(network, PRINTED[name])
-            cells = [f"{PRINTED[name].error}", _dashes(printed), "", "", _fewer(macs(network, printed), network)]
-            rows.append(_row("GASL paper, Table 1", *cells, f"{PRINTED[name].speedup:.2f}x"))
+            cells = [f"{PRINTED[name].error}", dashes(printed), "", "", _fewer(macs(network, printed), network)]
+            rows.append(row("GASL paper, Table 1", *cells, f"{PRINTED[name].speedup:.2f}x"))
     if not records:
-        return [*rows, _row(label, "not run", "", "", "", "", "")]
+        return [*rows, row(label, "not run", "", "", "", "", "")]
     seeds = f"{len(records)} seed{'s' if len(records) > 1 else ''}"
-    counts = [[layer["alive"] for layer in r["layers"]] for r in records]
-    own = [[round(x["size"] * (1 - x["sparsity_own"] / 100)) for x in r["layers"]] for r in records]
-    widths = _mean_widths(counts)
-    units = _dashes(widths) if own == counts else f"{_dashes(widths)} (own {_dashes(_mean_widths(own))})"
     params = [r["params"]["small"] for r in records]
-    speed = " / ".join(f"{spread([r['speedup'][batch] for r in records], 1)}x" for batch in ("1", "128"))
-    cells = [spread([r["error_small"] for r in records], 2), units, _weights_left(records), f"{mean(params):,.0f}"]
-    return [*rows, _row(f"{label}, {seeds}", *cells, _fewer(mean(r["macs"]["small"] for r in records), network), speed)]
+    cells = [spread([r["error_small"] for r in records], 2), units_left(records), weights_left(records)]
+    cells += [f"{mean(params):,.0f}", _fewer(mean(r["macs"]["small"] for r in records), network)]
+    return [*rows, row(f"{label}, {seeds}", *cells, faster(records))]
 
 
 def _published_row(network: str, published: Published, sources: list[str]) -> str:
@@ -131,8 +125,8 @@ def _published_row(network: str, published: Published, sources: list[str]) -> st
         sources.append(published.source)
     widths = published.widths
     weights = "-".join(f"{share:g}" for share in published.weights or ())
-    cells = [_dashes(widths), weights, "", _fewer(macs(network, widths), network)] if widths else ["", weights, "", ""]
-    return _row(f"published [{sources.index(published.source) + 1}]", f"{published.error}", *cells, "")
+    cells = [dashes(widths), weights, "", _fewer(macs(network, widths), network)] if widths else ["", weights, "", ""]
+    return row(f"published [{sources.index(published.source) + 1}]", f"{published.error}", *cells, "")
 
 
 def _recipe(name: str) -> str:
@@ -168,7 +162,7 @@ def _aim(network: str, name: str, records: Sequence[Record]) -> list[str]:
         ratio = mean(r["macs"]["small"] for r in records) / macs(network, goal.widths)
         said.append(f"{ratio:.2f}x its MACs")
         missed += [f"MACs by {100 * (ratio - 1):.0f} %"] if ratio > 1 else []
-    for layer, ours, theirs in zip(records[0]["nonzero"], _shares(records), goal.weights or (), strict=False):
+    for layer, ours, theirs in zip(records[0]["nonzero"], shares(records), goal.weights or (), strict=False):
         missed += [f"{layer}, of which {ours:.1f} % are left for {theirs:g} %"] if ours > theirs else []
     verdict = f"missed ({', '.join(missed)})" if missed else "met"
     return [
@@ -183,41 +177,9 @@ def _goal(network: str, name: str) -> tuple[Published, str]:
     return Published(PRINTED[name].error, "", printed_widths(network, PRINTED[name])), "printed"
 
 
-def _shares(records: Sequence[Record]) -> list[float]:
-    names = records[0]["nonzero"]
-    return [mean(100 * r["nonzero"][name][1] / r["nonzero"][name][0] for r in records) for name in names]
-
-
-def _weights_left(records: Sequence[Record]) -> str:
-    return "-".join(f"{share:.1f}" if share < 10 else f"{share:.0f}" for share in _shares(records))
-
-
-def _mean_widths(counts: Sequence[Sequence[int]]) -> list[int]:
-    return [round(mean(column)) for column in zip(*counts, strict=True)]
-
-
-def _dashes(widths: Sequence[int]) -> str:
-    return "-".join(map(str, widths))
-
-
 def _fewer(count: float, network: str) -> str:
     whole = macs(network, (20, 50, 800, 500) if network == "lenet5" else (784, 500, 300))
-    return f"{count:,.0f}" if count >= whole else f"{count:,.0f} ({whole / count:.1f}x fewer)"
-
-
-def _row(*cells: str) -> str:
-    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """Mean, and the standard deviation where there is one.
-
-    Example:
-        >>> spread([1.0, 2.0], 1), spread([1.0], 2)
-        ('1.5 ± 0.7', '1.00')
-    """
-    text = f"{mean(values):.{digits}f}"
-    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+    return fewer(count, whole)
 
 
 def with_evidence(text: str, made: str) -> str:

@@ -24,6 +24,9 @@ class TrainConfig:
         drop_factor: What lr is then multiplied with.
         stop_after: Epochs in a row without a lower validation error after which training stops; null for never.
         decay_from: Epoch, counted from 0, from which lr falls linearly, to reach 0 after the last; null for never.
+        one_cycle: Part of all optimizer steps in which lr rises, from near 0, before it falls to 0; null for no cycle.
+        watch_from: Epoch, counted from 0, from which the validation error counts for drops and the stop; null for the
+            first.
         own_lr: Learning rate at the start of a method's own parameters (gates, posteriors), which have a long way to go
             in a short training; null for lr.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
@@ -48,6 +51,8 @@ class TrainConfig:
     stop_after: int | None = 20
     decay_from: int | None = None
     own_lr: float | None = None
+    one_cycle: float | None = None
+    watch_from: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,14 +62,20 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} must be positive and finite, got {value}")
-        for name in ("momentum", "weight_decay", "seed"):
+        for name in ("momentum", "weight_decay", "watch_from", "seed"):
             value = getattr(self, name)
-            if not 0 <= value < float("inf"):
+            if value is not None and not 0 <= value < float("inf"):
                 raise InputError(f"{name} must be 0 or more and finite, got {value}")
         if self.decay_from is not None and not 0 <= self.decay_from < self.epochs:
             raise InputError(f"decay_from must be 0 or more and below epochs = {self.epochs}, got {self.decay_from}")
-        if self.decay_from is not None and self.drop_after is not None:
-            raise InputError("lr either falls from decay_from on or is dropped at a plateau; set drop_after to null")
+        ways = [name for name in ("decay_from", "one_cycle", "drop_after") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise InputError(
+                "lr falls from decay_from on, in one_cycle, or is dropped at a plateau by drop_after; "
+                f"got {' and '.join(ways)}, set all but one to null"
+            )
+        if self.one_cycle is not None and not 0 <= self.one_cycle < 1:
+            raise InputError(f"one_cycle must be 0 or more and below 1, got {self.one_cycle}")
         if self.momentum >= 1 or self.drop_factor >= 1:
             raise InputError(f"momentum and drop_factor must be below 1, got {self.momentum} and {self.drop_factor}")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import FileError, InputError
+from gasl.errors import FileError, InputError, InUseError
 from gasl.files.whole import whole_file
 
 if sys.platform != "win32":
@@ -31,7 +31,8 @@ def locked(folder: Path) -> Iterator[None]:
         folder: The run's folder; it is made if it is not there.
 
     Raises:
-        InputError: If another run holds it, or it cannot be written.
+        InUseError: If another run holds it.
+        InputError: If it cannot be written.
 
     Example:
         >>> import tempfile
@@ -39,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
         >>> with locked(folder), locked(folder):
         ...     pass
         Traceback (most recent call last):
-        gasl.errors.InputError: ... is in use by process ...; wait for it, or choose another folder
+        gasl.errors.InUseError: ... is in use by process ...; wait for it, or choose another folder
     """
     path = folder / ".lock"
     try:
@@ -54,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             text = f"{folder} is in use by process {owner}; wait for it, or choose another folder"
-            raise InputError(text) from error
+            raise InUseError(text) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -12,7 +12,7 @@ from gasl.training.config import TrainConfig
 from gasl.training.plateau import Plateau
 from gasl.training.shell import lightning
 
-__all__ = ["History", "Schedule", "decayed", "write_table"]
+__all__ = ["History", "Schedule", "cycled", "decayed", "write_table"]
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -55,14 +55,34 @@ def decayed(config: TrainConfig, epoch: int) -> float:
     return min(1.0, (config.epochs - epoch) / (config.epochs - config.decay_from))
 
 
+def cycled(part: float, step: int, steps: int) -> float:
+    """What the learning rate of an optimizer step is multiplied with in one cycle: up to 1 in a line, to 0 in another.
+
+    Args:
+        part: p, of the steps that belong to the rise.
+        step: s, counted from 0.
+        steps: S, all of them.
+
+    Returns:
+        min((s + 1) / (p S), (S - s) / (S - p S)), at most 1.
+
+    Example:
+        >>> [round(cycled(0.5, step, 4), 2) for step in range(4)]
+        [0.5, 1.0, 1.0, 0.5]
+    """
+    rise = part * steps
+    return min(1.0, (steps - step) / (steps - rise), (step + 1) / rise if rise else 1.0)
+
+
 class Schedule(lightning.Callback):
-    """Sets the epoch of the batches, the learning rate of a linear decay, and from ``val_error`` drops and the stop.
+    """Sets the epoch of the batches, the learning rate of a decay or cycle, and from ``val_error`` drops and the stop.
 
     Lightning steps its own plateau schedulers after the checkpoint of the epoch is written, so that a resumed run
     would miss one step; this callback acts before it.
 
     Args:
-        config: Gives ``epochs``, ``decay_from``, ``drop_after``, ``drop_factor`` and ``stop_after``.
+        config: Gives ``epochs``, ``decay_from``, ``one_cycle``, ``drop_after``, ``drop_factor``, ``stop_after`` and
+            ``watch_from``.
 
     Example:
         >>> Schedule(TrainConfig(drop_after=5)).plateau.drop_after
@@ -82,14 +102,21 @@ class Schedule(lightning.Callback):
         assert isinstance(trainer.train_dataloader, Batches)
         trainer.train_dataloader.set_epoch(trainer.current_epoch)
         if self._config.decay_from is not None:
-            for optimizer in trainer.optimizers:
-                for group in optimizer.param_groups:
-                    # Kept with the optimizer's state, so that a resumed run knows where the decay began.
-                    group.setdefault("initial_lr", group["lr"])
-                    group["lr"] = group["initial_lr"] * decayed(self._config, trainer.current_epoch)
+            _scale_lr(trainer, decayed(self._config, trainer.current_epoch))
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Sets the learning rate of a cycle."""
+        if self._config.one_cycle is not None:
+            assert isinstance(trainer.train_dataloader, Batches)
+            steps = self._config.epochs * len(trainer.train_dataloader)
+            _scale_lr(trainer, cycled(self._config.one_cycle, trainer.global_step, steps))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Acts on the epoch's validation error."""
+        if trainer.current_epoch < (self._config.watch_from or 0):
+            return
         action = self.plateau.update(float(trainer.callback_metrics["val_error"]))
         if action == "drop":
             for optimizer in trainer.optimizers:
@@ -105,6 +132,14 @@ class Schedule(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the counts."""
         self.plateau.load_state_dict(state_dict)
+
+
+def _scale_lr(trainer: lightning.Trainer, factor: float) -> None:
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            # Kept with the optimizer's state, so that a resumed run knows where the schedule began.
+            group.setdefault("initial_lr", group["lr"])
+            group["lr"] = group["initial_lr"] * factor
 
 
 class History(lightning.Callback):

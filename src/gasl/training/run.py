@@ -192,7 +192,8 @@ def _describe(
     parts = (data.train, data.validation)
     return {
         **dataclasses.asdict(config),
-        "decay_to": None if config.decay_from is None else config.epochs,  # epochs alone may grow on resume
+        # Epochs may grow on resume unless the learning rate is to be 0 after the last.
+        "decay_to": None if config.decay_from is None and config.one_cycle is None else config.epochs,
         "model": f"{type(model).__name__}, {sum(p.numel() for p in model.parameters())} parameters",
         "data": f"{data.train.name}, {' + '.join(str(len(part)) for part in parts)} images",
         "method": repr(method),

@@ -1,0 +1,63 @@
+"""The commands that run the paper's tables. Their signatures are the flags, their docstrings the help."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from gasl.training.config import Hardware
+
+__all__ = ["COMMANDS"]
+
+
+def table(
+    number: int,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    width: float | None = None,
+    data: str | None = None,
+    preset: Literal["short", "paper"] = "short",
+    dry_run: bool = False,
+    show: bool = False,
+    out: Path = Path("runs"),
+    records: str | None = None,
+    data_dir: Path | None = None,
+    progress: bool = True,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+) -> None:
+    """Run a table of the paper, 1 to 4, and print it: what is there is skipped, what was cut off goes on.
+
+    Args:
+        number: Of the table.
+        seeds: How many for each row.
+        epochs: Of the dense network; the other phases change in proportion.
+        width: Factor on the channels of VGG-16, 0.25 by default.
+        data: cifar10 or cifar100; for Table 1 mnist, fashion_mnist or mnist5k.
+        preset: For VGG-16: short (15 + 10 + 5 epochs), or paper (the paper's protocol).
+        dry_run: Only say what would run, and how long it would take by what was measured.
+        show: Only print what the records have.
+        out: The folder of all runs; dense networks in it are shared.
+        records: The folder of records, or an address such as s3://bucket/records; OUT/records by default.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        progress: Show a progress bar.
+        hardware: What to train on.
+    """
+    from gasl.experiments.jobs import plan, run_jobs
+    from gasl.experiments.run import RunOptions
+    from gasl.experiments.tables import Choice, entries, jobs_of
+    from gasl.report.console import print_plan, print_tables
+    from gasl.report.tables import found
+    from gasl.report.tables import table as made
+
+    rows = entries(number, Choice(seeds=seeds, epochs=epochs, width=width, data=data, preset=preset))
+    place = records or str(out / "records")
+    if dry_run:
+        print_plan(plan(jobs_of(rows), out, place))
+        return
+    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    failed = [] if show else run_jobs(jobs_of(rows), out, options, place)
+    print_tables(made(rows, found(rows, place)))
+    for line in failed:
+        print(f"failed: {line}")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"table": table}

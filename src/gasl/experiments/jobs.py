@@ -1,0 +1,173 @@
+"""Named runs, many at a time: what is there already, what is missing, how long that would take, and doing it."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gasl.errors import FileError, InUseError, RemovalError
+from gasl.experiments.costs import Clock
+from gasl.experiments.places import Place, joined, listed, read_text
+from gasl.experiments.run import RunOptions
+from gasl.experiments.spec import RunSpec
+from gasl.experiments.store import dense_start, read_record, run_named
+
+__all__ = ["Job", "Plan", "Planned", "all_records", "plan", "run_jobs"]
+
+_AGAIN = 20.0  # seconds until runs that another process was at are looked at again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run with its name.
+
+    Args:
+        name: The path of its record.
+        spec: What it does.
+    """
+
+    name: str
+    spec: RunSpec
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.spec.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What there is to do for a run.
+
+    Args:
+        job: The run.
+        done: Whether its record is there.
+        phases: Those that are still to be trained; a dense start that an earlier run leaves is not among them.
+        seconds: How long they would take; None if nothing like it was measured.
+    """
+
+    job: Job
+    done: bool
+    phases: tuple[str, ...]
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What there is to do for a table.
+
+    Args:
+        runs: All of its runs in their order.
+    """
+
+    runs: Sequence[Planned]
+
+    @property
+    def missing(self) -> list[Planned]:
+        """Those without a record."""
+        return [run for run in self.runs if not run.done]
+
+    @property
+    def seconds(self) -> float:
+        """How long the missing runs take together, one after another, as far as it is known."""
+        return sum(run.seconds or 0.0 for run in self.missing)
+
+
+def all_records(records: Place) -> list[dict[str, Any]]:
+    """Every record of a place, whatever settings it is of.
+
+    Args:
+        records: Folder or address.
+
+    Returns:
+        The records in the order of their names.
+
+    Raises:
+        FileError: If a file is no record.
+
+    Example:
+        >>> all_records("nowhere")
+        []
+    """
+    found = []
+    for name in listed(records, "*-seed*.json"):
+        try:
+            record = json.loads(read_text(joined(records, name)) or "")
+            record["recipe"], record["identity"], record["spec"]["method"]["class"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{joined(records, name)} is no record of a run ({error!r}); delete it") from error
+        found.append(record)
+    return found
+
+
+def plan(jobs: Iterable[Job], out: Path, records: Place) -> Plan:
+    """What there is to do.
+
+    Args:
+        jobs: The runs in the order in which they would be carried out.
+        out: The folder of all runs, where dense starts lie.
+        records: The folder of records, or an address; what they took tells how long others will take.
+
+    Returns:
+        The plan.
+
+    Example:
+        >>> plan([Job(name="mlp/x", spec=RunSpec(model="mlp"))], Path("nowhere"), "nowhere").missing[0].phases
+        ('dense', 'sparse', 'tune')
+    """
+    clock, runs = Clock.of(all_records(records)), []
+    starts: set[Path] = set()
+    for job in jobs:
+        done = read_record(records, job.name, job.spec) is not None
+        phases: tuple[str, ...] = ()
+        if not done:
+            start = dense_start(job.spec, out)
+            dense = job.spec.weights is None and start not in starts and not (start / "history.csv").is_file()
+            starts.add(start)
+            phases = (*(["dense"] if dense else []), "sparse", *(["tune"] if job.spec.tune else []))
+        runs.append(Planned(job=job, done=done, phases=phases, seconds=clock.seconds_of(job.spec, phases)))
+    return Plan(runs=runs)
+
+
+def run_jobs(
+    jobs: Iterable[Job], out: Path, options: RunOptions | None = None, records: Place | None = None
+) -> list[str]:
+    """Carry out runs one after another; those that are there are skipped, those that were cut off go on.
+
+    Several processes may be given the same runs, and share them out: what one is at, another leaves for later.
+
+    Args:
+        jobs: The runs.
+        out: The folder of all runs.
+        options: How.
+        records: The folder of records, or an address; ``out/records`` by default.
+
+    Returns:
+        For each run whose removal failed a line with the reason.
+
+    Raises:
+        InputError: If the data are missing, or a folder cannot be used.
+
+    Example:
+        >>> run_jobs([], Path("runs"))
+        []
+    """
+    options, waiting, busy = options or RunOptions(), deque(jobs), 0
+    failed: list[str] = []
+    while waiting:
+        job = waiting.popleft()
+        options.say(str(job))
+        try:
+            run_named(job.name, job.spec, out, options, records)
+            busy = 0
+        except InUseError as error:
+            options.say(f"later: {error}")
+            waiting.append(job)
+            busy += 1
+            if busy >= len(waiting):  # all that is left is in other hands
+                time.sleep(_AGAIN)
+        except RemovalError as error:
+            failed.append(f"{job}: {error}")
+            options.say(f"failed: {failed[-1]}")
+    return failed

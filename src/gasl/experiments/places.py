@@ -1,0 +1,120 @@
+"""Text files in a folder or a bucket: whole or absent, by path or by any address that ``fsspec`` knows."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from gasl.errors import FileError, MissingExtraError
+from gasl.files import whole_file
+
+__all__ = ["Place", "joined", "listed", "read_text", "write_text"]
+
+Place = str | Path  # a folder, or an address such as s3://bucket/records
+
+
+def joined(place: Place, name: str) -> str:
+    """The address of a file in a place.
+
+    Example:
+        >>> joined("s3://bucket/records/", "mlp/gasl.json"), joined(Path("records"), "a.json")
+        ('s3://bucket/records/mlp/gasl.json', 'records/a.json')
+    """
+    return f"{str(place).rstrip('/')}/{name}"
+
+
+def read_text(address: str) -> str | None:
+    """The content of a file; None if there is none.
+
+    Args:
+        address: Path, or address.
+
+    Returns:
+        Its text.
+
+    Raises:
+        FileError: If it cannot be read.
+        MissingExtraError: If what reads such an address is not installed.
+
+    Example:
+        >>> write_text("memory://doc/a.json", "{}")
+        >>> read_text("memory://doc/a.json"), read_text("memory://doc/b.json")
+        ('{}', None)
+    """
+    try:
+        if "://" in address:
+            system, path = _system(address)
+            text: str = system.read_text(path, encoding="utf-8")
+            return text
+        return Path(address).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise FileError(f"{address} cannot be read: {error}") from error
+
+
+def write_text(address: str, text: str) -> None:
+    """Write a file, whole or not at all; folders above it are made.
+
+    Args:
+        address: Path, or address. An object of a bucket appears whole by itself.
+        text: Its content.
+
+    Raises:
+        FileError: If it cannot be written.
+        MissingExtraError: If what writes to such an address is not installed.
+
+    Example:
+        >>> write_text("memory://doc/c.json", "1")
+    """
+    try:
+        if "://" in address:
+            system, path = _system(address)
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            system.pipe_file(path, text.encode())
+        else:
+            with whole_file(Path(address)) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FileError(f"{address} cannot be written: {error}") from error
+
+
+def listed(place: Place, pattern: str) -> list[str]:
+    """The files of a place, at any depth, whose name fits.
+
+    Args:
+        place: Folder or address.
+        pattern: Of the file's own name, e.g. ``*-seed*.json``.
+
+    Returns:
+        Paths within the place, with slashes, in alphabetic order; none if there is no such place.
+
+    Raises:
+        MissingExtraError: If what reads such an address is not installed.
+
+    Example:
+        >>> write_text("memory://doc2/mlp/a-seed0.json", "{}")
+        >>> listed("memory://doc2", "*-seed*.json"), listed("nowhere", "*")
+        (['mlp/a-seed0.json'], [])
+    """
+    if "://" not in str(place):
+        found = [path.relative_to(place).as_posix() for path in Path(place).rglob(pattern) if path.is_file()]
+    else:
+        system, root = _system(str(place))
+        found = [path.removeprefix(root).lstrip("/") for path in system.find(root)]
+    visible = [name for name in found if not name.startswith(".") and "/." not in name]  # not yet written whole
+    return sorted(name for name in visible if fnmatch(name.rpartition("/")[2], pattern))
+
+
+def _system(address: str) -> tuple[Any, str]:
+    """What reads the address, and its own name for the place."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtraError(f'{address} needs fsspec; pip install "gasl[train]"') from error
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+        return system, str(path)
+    except ImportError as error:  # each kind of bucket has a package of its own
+        raise MissingExtraError(f"{address} needs another package: {error}") from error
+    except ValueError as error:
+        raise FileError(f"{address} is no address that fsspec knows: {error}") from error

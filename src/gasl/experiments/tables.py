@@ -1,0 +1,193 @@
+"""The paper's tables as data: which runs each is made of. What papers print is in :mod:`gasl.report.published`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gasl.errors import InputError, unknown_name
+from gasl.experiments import recipes
+from gasl.experiments.cifar import CLASSES, cifar_specs, protocol
+from gasl.experiments.jobs import Job
+from gasl.experiments.scaled import scaled
+from gasl.experiments.spec import RunSpec
+
+__all__ = ["LABELS", "TITLES", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
+
+LABELS: Mapping[str, str] = {
+    "baseline": "baseline",
+    "l1": "l1 regularisation",
+    "magnitude_pruning": "network pruning (Han)",
+    "bayesian_compression": "Bayesian compression",
+    "structured_bp": "structured Bayesian pruning",
+    "group_lasso": "structured sparsity learning",
+    "sparse_vd": "sparse variational dropout",
+    "l0": "l0 regularisation",
+    "structured_attention": "structured attention (SA)",
+    "gasl": "SA + GASL",
+    "unstructured_attention": "attention on single weights",
+    "magnitude_pruning_units": "network pruning of units",
+}
+
+TITLES: Mapping[int, str] = {1: "MNIST", 2: "VGG-16 on CIFAR"}
+_MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
+_NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a table is asked for; None is the table's own.
+
+    Args:
+        seeds: How many for each row, 0 to this number less one.
+        epochs: Of the dense network; the other phases change in proportion.
+        width: Factor on the channels of VGG-16.
+        data: Image set.
+        preset: Of Tables 2 to 4: short, or paper for the paper's own protocol.
+
+    Raises:
+        InputError: If there is no seed, no epoch or no width.
+
+    Example:
+        >>> Choice(seeds=3).epochs is None
+        True
+    """
+
+    seeds: int | None = None
+    epochs: int | None = None
+    width: float | None = None
+    data: str | None = None
+    preset: str = "short"
+
+    def __post_init__(self) -> None:
+        """Refuse what no table could be."""
+        for name in ("seeds", "epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be 1 or more, got {value}")
+        if self.width is not None and not 0 < self.width < float("inf"):
+            raise InputError(f"width must be positive and finite, got {self.width}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of one part of a table.
+
+    Args:
+        part: The part's heading: network and data.
+        label: What the paper calls the method.
+        name: The path of its records.
+        key: What its printed and published values are found by.
+        spec: The run of seed 0.
+        seeds: How many seeds it has.
+    """
+
+    part: str
+    label: str
+    name: str
+    key: str
+    spec: RunSpec
+    seeds: int
+
+    def jobs(self) -> list[Job]:
+        """Its runs, one for each seed."""
+        return [Job(name=self.name, spec=replace(self.spec, seed=seed)) for seed in range(self.seeds)]
+
+
+def entries(number: int, choice: Choice | None = None) -> list[Entry]:
+    """The rows of a table.
+
+    Args:
+        number: As in the paper.
+        choice: What is asked for; None for the table's own.
+
+    Returns:
+        The rows, part by part in the paper's order.
+
+    Raises:
+        InputError: If there is no such table, or it cannot be had that way.
+
+    Example:
+        >>> [entry.name for entry in entries(1)[8:11]]
+        ['lenet5/structured_attention', 'lenet5/gasl', 'lenet5/unstructured_attention']
+        >>> entries(2, Choice(width=1.0, preset="paper"))[-2].name
+        'cifar10/vgg16-1-paper/gasl'
+    """
+    choice = choice or Choice()
+    if number not in _TABLES:
+        raise unknown_name("table", str(number), map(str, _TABLES))
+    return _TABLES[number](choice)
+
+
+def jobs_of(rows: list[Entry]) -> list[Job]:
+    """The runs of a table, seed by seed, so that there is a whole table early; runs of one start lie together.
+
+    Example:
+        >>> [(job.spec.seed, job.name) for job in jobs_of(entries(2))][9:12]
+        [(0, 'cifar10/vgg16-0.25-short/gasl'), (0, 'cifar10/vgg16-0.25-short/magnitude_pruning_units'),
+        (1, 'cifar10/vgg16-0.25-short/baseline')]
+    """
+    return sorted((job for row in rows for job in row.jobs()), key=lambda job: job.spec.seed)
+
+
+def _mnist(choice: Choice) -> list[Entry]:
+    if choice.width is not None:
+        raise InputError(f"the networks of Table 1 have one width; leave --width {choice.width:g} out")
+    data = choice.data or "mnist"
+    rows = []
+    for network, title in _NETWORKS.items():
+        for method, label in LABELS.items():
+            key = f"{network}/{method}"
+            if method == "magnitude_pruning_units":
+                continue
+            spec, name = replace(recipes.RECIPES[key], data=data), key
+            if choice.epochs not in (None, spec.dense.epochs):
+                assert choice.epochs is not None
+                spec = scaled(spec, choice.epochs / spec.dense.epochs)
+                name = f"{data}-{choice.epochs}/{key}"
+            elif data != "mnist":
+                name = f"{data}/{key}"
+            part = f"{title} on {data}"
+            rows.append(Entry(part=part, label=label, name=name, key=key, spec=spec, seeds=choice.seeds or 3))
+    return rows
+
+
+def _cifar(choice: Choice) -> list[Entry]:
+    data, width = choice.data or "cifar10", choice.width or 0.25
+    if data not in CLASSES:
+        raise unknown_name("data set of Table 2", data, CLASSES)
+    specs, folder, part = cifar_specs(data, width, choice.preset, choice.epochs), cifar_folder(choice), _part(choice)
+    return [
+        Entry(
+            part=part,
+            label=LABELS[method],
+            name=f"{folder}/{method}",
+            key=f"{data}/{method}",
+            spec=specs[method],
+            seeds=choice.seeds or (3 if method in _MORE_SEEDS else 1),
+        )
+        for method in LABELS
+        if method in specs
+    ]
+
+
+def cifar_folder(choice: Choice) -> str:
+    """Where the records of Tables 2 to 4 lie: data, width, preset, and the epochs if they are not the preset's.
+
+    Example:
+        >>> cifar_folder(Choice()), cifar_folder(Choice(epochs=30, data="cifar100", width=1.0))
+        ('cifar10/vgg16-0.25-short', 'cifar100/vgg16-1-short30')
+    """
+    usual = protocol(choice.preset).dense.epochs
+    epochs = "" if choice.epochs in (None, usual) else str(choice.epochs)
+    return f"{choice.data or 'cifar10'}/vgg16-{choice.width or 0.25:g}-{choice.preset}{epochs}"
+
+
+def _part(choice: Choice) -> str:
+    phases = protocol(choice.preset, choice.epochs)
+    epochs = [phases.dense.epochs, phases.sparse.epochs, *([phases.tune.epochs] if phases.tune else [])]
+    return (
+        f"VGG-16 at width {choice.width or 0.25:g} on {choice.data or 'cifar10'}, preset {choice.preset}, "
+        f"{' + '.join(map(str, epochs))} epochs"
+    )
+
+
+_TABLES = {1: _mnist, 2: _cifar}

@@ -1,0 +1,99 @@
+"""What several tables say in the same words: means with their spread, units and weights that are left, MACs, speed."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+__all__ = ["Record", "dashes", "faster", "fewer", "row", "shares", "spread", "units_left", "weights_left"]
+
+Record = Mapping[str, Any]
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and the standard deviation where there is one.
+
+    Example:
+        >>> spread([1.0, 2.0], 1), spread([1.0], 2)
+        ('1.5 ± 0.7', '1.00')
+    """
+    text = f"{mean(values):.{digits}f}"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+def row(*cells: str) -> str:
+    """A row of a Markdown table.
+
+    Example:
+        >>> row("a", "", "b")
+        '| a | | b |'
+    """
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def dashes(widths: Sequence[int]) -> str:
+    """Widths as the papers write them.
+
+    Example:
+        >>> dashes([20, 50])
+        '20-50'
+    """
+    return "-".join(map(str, widths))
+
+
+def _mean_widths(counts: Sequence[Sequence[int]]) -> list[int]:
+    """Rounded means over seeds, layer by layer."""
+    return [round(mean(column)) for column in zip(*counts, strict=True)]
+
+
+def units_left(records: Sequence[Record]) -> str:
+    """Mean units left of each layer; those that are alive by their own weights where that says something else.
+
+    Example:
+        >>> units_left([{"layers": [{"size": 8, "alive": 2, "sparsity_own": 50.0}]}])
+        '2 (own 4)'
+    """
+    counts = [[layer["alive"] for layer in r["layers"]] for r in records]
+    own = [[round(x["size"] * (1 - x["sparsity_own"] / 100)) for x in r["layers"]] for r in records]
+    widths = dashes(_mean_widths(counts))
+    return widths if own == counts else f"{widths} (own {dashes(_mean_widths(own))})"
+
+
+def shares(records: Sequence[Record]) -> list[float]:
+    """Percent of each weight tensor that is not zero, mean over seeds.
+
+    Example:
+        >>> shares([{"nonzero": {"fc.weight": [4, 1]}}])
+        [25.0]
+    """
+    names = records[0]["nonzero"]
+    return [mean(100 * r["nonzero"][name][1] / r["nonzero"][name][0] for r in records) for name in names]
+
+
+def weights_left(records: Sequence[Record]) -> str:
+    """The same as text.
+
+    Example:
+        >>> weights_left([{"nonzero": {"fc1.weight": [40, 1], "fc2.weight": [4, 1]}}])
+        '2.5-25'
+    """
+    return "-".join(f"{share:.1f}" if share < 10 else f"{share:.0f}" for share in shares(records))
+
+
+def fewer(count: float, whole: float) -> str:
+    """A count, and how many times fewer it is.
+
+    Example:
+        >>> fewer(500.0, 1000.0), fewer(1000.0, 1000.0)
+        ('500 (2.0x fewer)', '1,000')
+    """
+    return f"{count:,.0f}" if count >= whole else f"{count:,.0f} ({whole / count:.1f}x fewer)"
+
+
+def faster(records: Sequence[Record]) -> str:
+    """Measured speed-up at batch 1 and 128.
+
+    Example:
+        >>> faster([{"speedup": {"1": 1.25, "128": 4.0}}])
+        '1.2x / 4.0x'
+    """
+    return " / ".join(f"{spread([r['speedup'][batch] for r in records], 1)}x" for batch in ("1", "128"))

@@ -1,0 +1,68 @@
+"""The paper's tables beside our runs: each cell is what the records and the paper say."""
+
+from gasl.experiments.tables import Choice, entries
+from gasl.report.console import print_tables
+from gasl.report.tables import COLUMNS, Table, found, table
+
+
+def record(error=8.5, alive=(16, 8), **changes):
+    return {
+        "error_small": error,
+        "layers": [
+            {"name": str(i), "size": 32, "alive": left, "sparsity_own": 100 * (1 - left / 32)}
+            | {"sparsity_propagated": 100 * (1 - left / 32)}
+            for i, left in enumerate(alive)
+        ],
+        "nonzero": {"a.weight": [100, 30], "b.weight": [300, 10]},
+        "params": {"small": 50},
+        "macs": {"dense": 1000, "small": 250},
+        "speedup": {"1": 1.5, "128": 3.0},
+    } | changes
+
+
+def row(name, *runs, number=2):
+    for made in table(entries(number), {name: runs}):
+        for cells in made.rows:
+            if cells[3] != "not run":
+                return dict(zip(COLUMNS, cells, strict=True))
+    return None
+
+
+def test_a_row_has_the_papers_values_beside_ours():
+    cells = row("cifar10/vgg16-0.25-short/gasl", record(), record(error=8.7))
+    assert cells == {
+        "method": "SA + GASL",
+        "paper: error, % / sparsity, % / faster": "8.32 / 76 / 3.06x",
+        "its own paper: error, % / left": "",
+        "ours: error, %": "8.60 ± 0.14",
+        "sparsity, %": "50-75",
+        "units left": "16-8",
+        "weights left, %": "10.0",
+        "parameters": "50",
+        "MACs": "250 (4.0x fewer)",
+        "faster, batch 1 / 128": "1.5 ± 0.0x / 3.0 ± 0.0x",
+        "seeds": "2",
+    }
+
+
+def test_sparsity_of_a_deep_network_is_one_number():
+    cells = row("cifar10/vgg16-0.25-short/gasl", record(alive=(32, 16, 16, 16, 16)))
+    assert cells["sparsity, %"] == "40.0"
+
+
+def test_published_values_carry_their_source():
+    made = table(entries(1), {})[0]
+    (cells,) = [cells for cells in made.rows if cells[0] == "structured sparsity learning"]
+    assert cells[2] == "1.00 / 3-12-800-500 [1]"
+    assert made.notes[0].startswith("[1] table in the README")
+
+
+def test_only_records_of_the_rows_own_settings_count(tmp_path):
+    assert not any(found(entries(2, Choice(seeds=1)), tmp_path).values())
+
+
+def test_into_a_file_goes_markdown(capsys):
+    made = Table("A title", ("method", "error"), [("SA", "8.6")], ["A note."])
+    print_tables([made])
+    assert capsys.readouterr().out == made.markdown() + "\n\n"
+    assert "| SA | 8.6 |" in made.markdown().splitlines()
