@@ -1,5 +1,8 @@
 """Heads and the width of heads, in every form in which attention is written."""
 
+import itertools
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from removal.halving import halved, removable
 from structure.attentions import FUSED, SEPARATE, Attention, attend, heads_of, tokens
 from structure.nets import axes_of, groups_of, reasons_of
+from zoo.attention import Fused, FusedAsWide
 
 MASK = torch.ones(5, 5).bool().tril()
 
@@ -55,6 +59,18 @@ def test_the_numbers_that_a_forward_holds_follow():
 )
 def test_what_is_protected_says_so(name, words):
     assert words in reasons_of(Attention(SEPARATE[name][0]), tokens(2)).values()
+
+
+def test_heads_whose_width_is_taken_from_the_input_cannot_go():
+    """``reshape(b, t, c)`` with c the width of a LayerNorm: no smaller product of heads and head width fits it."""
+    model, x = nn.Sequential(nn.Linear(7, 30), nn.LayerNorm(30), FusedAsWide(30, 5)), torch.randn(2, 4, 7)
+    assert reasons_of(model, x)["2.heads"] == "the forward computes a size that would not follow"
+    for heads, width in itertools.product(range(1, 6), range(1, 7)):
+        model[2].heads, model[2].head = heads, width
+        model[2].qkv, model[2].proj = nn.Linear(30, 3 * heads * width), nn.Linear(heads * width, 30)
+        with nullcontext() if heads * width == 30 else pytest.raises(RuntimeError, match="invalid for input of size"):
+            model(x)
+    assert axes_of(nn.Sequential(*model[:2], Fused(30, 5)), x) == {"2.heads": 5}
 
 
 def test_a_split_by_a_number_is_protected():

@@ -13,7 +13,7 @@ from gasl.structure.running import named_tensors
 
 __all__ = ["apply_plan", "cut", "cuts_of", "duplicate", "fit_structure", "smaller_tensors"]
 
-Cut = tuple[int, Tensor]  # a dimension and the indices that stay
+Cut = tuple[int, Tensor]  # a dimension and the indices that stay, see Plan.keep
 
 _LARGE = 2**20  # elements that are cut in one go
 
@@ -34,16 +34,25 @@ def cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
         tensor([[3, 5]])
     """
     part = tensor
-    if len(cuts) > 1 and tensor.layout is torch.strided and tensor.numel() > _LARGE:
+    whole = all(index.ndim == 1 for _, index in cuts)
+    if len(cuts) > 1 and whole and tensor.layout is torch.strided and tensor.numel() > _LARGE:
         part = _in_pieces(tensor, cuts)
     else:
         for dim, index in cuts:
-            part = part.index_select(dim, index.to(part.device))
+            part = _selected(part, dim, index.to(part.device))
     if tensor.layout is torch.strided and not tensor.is_contiguous():
         last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
         if last is not None and tensor.is_contiguous(memory_format=last):
             part = part.contiguous(memory_format=last)
     return part if part is not tensor else tensor.clone()
+
+
+def _selected(tensor: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Some indices of a dimension; a matrix has a row for each block of dimension 0."""
+    if index.ndim == 1:
+        return tensor.index_select(dim, index)
+    blocks = tensor.chunk(index.shape[0])
+    return torch.cat([block.index_select(dim, own) for block, own in zip(blocks, index, strict=True)])
 
 
 def _in_pieces(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:

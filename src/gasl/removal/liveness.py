@@ -98,8 +98,16 @@ def _alive(axis: Axis, removed: Tensor) -> Tensor:
 
 
 def _held(structure: Structure, removed: Tensor, needed: Tensor) -> list[int]:
-    """Classes that must stay after all: the last of a tensor, and those behind a size that would not follow."""
+    """Classes that must stay after all: what groups lack, the last of a tensor, and so on.
+
+    So do classes behind a size that would not follow. What fits is completed: places of a group go with its units.
+    """
     counts, claims = structure.relations.counts, structure.relations.claims
+    matchings = structure.relations.matchings
+    if short := [c for matching in matchings for c in matching.held(removed, needed).tolist()]:
+        return short
+    for matching in matchings:
+        removed[matching.unused(removed)] = True
     widths = [*structure.classes.values(), *counts.values()]
     held = [int(c[needed[c].int().argmin()]) for c in widths if bool(removed[c].all())]
     if not held:

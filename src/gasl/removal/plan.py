@@ -36,7 +36,8 @@ class Plan:
     """What :func:`gasl.shrink` does.
 
     Args:
-        keep: For each (tensor, dimension) that gets smaller, the indices that stay.
+        keep: For each (tensor, dimension) that gets smaller, the indices that stay. A row for each block of dimension 0
+            where that has blocks of equal size, of which each keeps others.
         gathers: For each linear layer that reads single features, their indices in its smaller input.
         folds: Constants that go into biases first.
         attributes: New values of numbers that a forward reads from a module, by their path.
@@ -50,7 +51,7 @@ class Plan:
     scales: dict[str, Tensor] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"{name}[{dim}] keeps {index.numel()}" for (name, dim), index in self.keep.items()]
+        lines = [f"{name}[{dim}] keeps {index.shape[-1]}" for (name, dim), index in self.keep.items()]
         lines += [f"{module} gathers {index.numel()} features" for module, index in self.gathers.items()]
         lines += [f"{fold.bias} takes up {fold.columns.numel()} constants" for fold in self.folds]
         lines += [f"{name} is scaled" for name in self.scales]
@@ -73,6 +74,8 @@ def plan(structure: Structure, live: Liveness) -> Plan:
         for key, classes in structure.classes.items()
         if bool(live.removed[classes].any())
     }
+    for matching in structure.relations.matchings:
+        keep |= {key: index for key, index in matching.keep(live.removed).items() if key in keep}
     features = {axis.members[0].tensor: axis for axis in structure.axes if axis.kind == "features"}
     gathers: dict[str, Tensor] = {}
     folds = []

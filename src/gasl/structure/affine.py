@@ -18,6 +18,8 @@ def flat_kernel(mask: Tensor) -> Tensor:
 class Affine:
     """One call of a convolution or linear layer: which classes its rows write and its columns read.
 
+    A bilinear layer counts as two calls, one for each of its inputs.
+
     Args:
         weight: Name of the weight.
         bias: Name of the bias, or None.
@@ -34,6 +36,7 @@ class Affine:
         index: The gather's indices, or None.
         matrix: From a mask of the weight's shape to one of shape ``(out, in)``.
         plain: The weight is used whole, row by row: ``matrix`` only drops a kernel.
+        side: Which input of a layer with several the columns read.
     """
 
     weight: str
@@ -51,10 +54,11 @@ class Affine:
     sole: bool = True
     matrix: Callable[[Tensor], Tensor] = field(default=flat_kernel)
     plain: bool = True
+    side: int = 0
 
     def same_call(self, other: "Affine") -> bool:
         """Whether another call reads and writes the same classes through the same weight."""
-        same = self.weight == other.weight and self.bias == other.bias and self.index is None
+        same = (self.weight, self.bias, self.side) == (other.weight, other.bias, other.side) and self.index is None
         return same and torch.equal(self.rows, other.rows) and torch.equal(self.labels, other.labels)
 
     def join(self, other: "Affine") -> None:

@@ -13,6 +13,8 @@ from gasl.structure.claims import Claim, followed, resolved
 from gasl.structure.gather import GatherLinear
 from gasl.structure.grids import Family, Grid, families, unique_grids
 from gasl.structure.labels import components, distinct
+from gasl.structure.matched import matched, recounted
+from gasl.structure.matchings import Matching
 from gasl.structure.relations import Relations
 from gasl.structure.tracer import Tracer
 
@@ -39,11 +41,12 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
             tracer.classes.protect(affine.source, "a gather that serves several calls")
     grids = unique_grids(Grid(settle(g.cells), [(d, settle(h)) for d, h in g.headers], g.fixed) for g in notes.grids)
     found, reasons = families(grids)
+    claims, matchings = _matchings(resolved(notes.claims, settle), tracer, grids, reasons)
     for why in dict.fromkeys(reasons.values()):
         tracer.classes.protect(torch.tensor([c for c, reason in reasons.items() if reason == why]), why)
     relations = Relations(
         counts={path: settle(atoms) for path, atoms in notes.counts.items()},
-        claims=_binding(resolved(notes.claims, settle), tracer, grids),
+        claims=_binding(claims, tracer, grids),
         flows=tuple((settle(a), settle(b), additive) for a, b, additive in notes.flows),
         scaled=tuple((settle(c), value) for c, value in notes.scaled),
         tables=tuple(dict.fromkeys(notes.tables)),
@@ -51,9 +54,12 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
         norms=tuple(replace(norm, classes=settle(norm.classes)) for norm in tracer.rms.norms),
         narrows=tracer.rms.narrows,
         held=frozenset(notes.holds),
+        matchings=tuple(matchings),
     )
     gridded = torch.zeros(len(tracer.classes), dtype=torch.bool)
     gridded[[c for g in grids for c in g.classes()]] = True
+    for matching in matchings:
+        gridded[matching.units] = False
     builder = _Builder(tracer, tensors, relations, found, gridded)
     builder.build()
     protected = tracer.classes.reasons() >= 0
@@ -71,6 +77,26 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
         relations,
         len(tracer.classes),
     )
+
+
+def _matchings(
+    claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid], reasons: dict[int, str]
+) -> tuple[Sequence[Claim], Sequence[Matching]]:
+    """Widths of which single units can go though no slab can; their classes are taken out of ``reasons``."""
+    if not reasons:
+        return claims, ()
+    settle, notes = tracer.classes.roots, tracer.notes
+    used = [settle(classes) for pair in (*notes.scaled, *notes.sinks) for classes in pair[:1]]
+    used += [settle(classes) for flow in notes.flows for classes in flow[:2]]
+    used += [settle(distinct(classes)).flatten() for classes in notes.mixed]
+    dims = {key: settle(atoms) for key, atoms in tracer.dims.items()}
+    found = matched(grids, reasons.keys(), dims, tracer.affines, used, tracer.classes.fresh)
+    claims, found = recounted(claims, found)
+    for matching in found:
+        for classes in (matching.units, *(places for layout in matching.layouts for places in layout.places)):
+            for c in classes.tolist():
+                reasons.pop(c, None)
+    return claims, found
 
 
 def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> tuple[Claim, ...]:
@@ -181,9 +207,13 @@ class _Builder:
         size = int(unit_of[-1]) + 1
         reason = self._tracer.classes.first_reason(classes)
         if reason is None and self._relations.claims and size > 1:
-            removed = torch.zeros(len(self._tracer.classes), dtype=torch.bool)
-            removed[classes[unit_of == 0]] = True
             r = self._relations
+            one = next((m for m in r.matchings if int(classes[0]) in m.units), None)
+            removed = torch.zeros(len(self._tracer.classes), dtype=torch.bool)
+            if one is not None:
+                removed = one.example(removed.numel())
+            else:
+                removed[classes[unit_of == 0]] = True
             if followed(r.claims, r.counts, r.held, removed)[1]:
                 reason = "the forward computes a size that would not follow"
         if reason is not None:

@@ -68,7 +68,7 @@ class Notes:
         elif number.attribute is not None:
             self.link(labels, dim, self.counted(number.attribute, int(number)))
         else:
-            self.claims.append(Claim(number, labels, dim))
+            self.claims.append(Claim(number, canonical(labels), dim))
 
     def kept(self, path: str, reason: str) -> None:
         """An integer attribute that must keep its value."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from gasl.structure.claims import Claim
+from gasl.structure.matchings import Matching
 
 __all__ = ["Relations", "RootMeanSquare"]
 
@@ -42,6 +43,7 @@ class Relations:
         norms: Root mean square norms over a width, which follow its size.
         narrows: The forward computes with a narrower type than float64 though it is given that.
         held: Integer attributes with another use, which keep their value.
+        matchings: Widths cut evenly in several ways, of which single units go.
     """
 
     counts: dict[str, Tensor] = field(default_factory=dict)
@@ -53,3 +55,4 @@ class Relations:
     norms: tuple[RootMeanSquare, ...] = ()
     narrows: bool = False
     held: frozenset[str] = frozenset()
+    matchings: tuple[Matching, ...] = ()

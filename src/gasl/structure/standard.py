@@ -31,6 +31,8 @@ def counted_by(module: nn.Module) -> list[tuple[str, str, int]]:
         return [("num_embeddings", "weight", 0), ("embedding_dim", "weight", 1)]
     if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
         return [("num_features", "weight", 0)]
+    if isinstance(module, nn.Bilinear):
+        return [(name, "weight", dim) for dim, name in enumerate(("out_features", "in1_features", "in2_features"))]
     return [("num_channels", "weight", 0)] if isinstance(module, nn.GroupNorm) else []
 
 

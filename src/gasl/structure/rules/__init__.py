@@ -11,7 +11,7 @@ import torch
 
 from gasl.structure.rules.call import Call, Rule
 from gasl.structure.rules.combining import pad, pointwise, pool, reduce, softmax, unknown
-from gasl.structure.rules.contracting import attention, batched_product, linear
+from gasl.structure.rules.contracting import attention, batched_product, bilinear, linear
 from gasl.structure.rules.cutting import index, part, select
 from gasl.structure.rules.layers import convolution, embedding
 from gasl.structure.rules.making import make
@@ -64,6 +64,7 @@ _FAMILIES: tuple[tuple[Rule, str], ...] = (
     (convolution, "convolution"),
     (linear, "mm addmm"),
     (batched_product, "bmm baddbmm"),
+    (bilinear, "_trilinear"),
     (attention, "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_efficient_attention"),
     (embedding, "embedding"),
 )

@@ -1,5 +1,6 @@
 """Products of matrices: linear layers, batched products, attention."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +15,7 @@ from gasl.structure.views import WeightView
 if TYPE_CHECKING:
     from gasl.structure.tracer import Tracer
 
-__all__ = ["attention", "batched_product", "linear"]
+__all__ = ["attention", "batched_product", "bilinear", "linear"]
 
 aten = torch.ops.aten
 
@@ -53,6 +54,28 @@ def _by_weight(tracer: "Tracer", call: Call, source: Tensor, weight: Tensor, bia
     affine(tracer, call, view.name, bias, rows, read, positions, matrix=view.matrix, plain=plain)
     tracer.set_labels(call.results[0], rows.expand(call.results[0].shape))
     return True
+
+
+def bilinear(tracer: "Tracer", call: Call) -> None:
+    """``sum_ij left_i weight_oij right_j``: each input is read through the weight, and multiplied by the other.
+
+    So no constant of one can go into a bias (the calls are not ``plain``), unless it is 0.
+    """
+    left, weight, right, *dims = call.args[:7]
+    view = tracer.weight(weight)
+    summed_as_by_a_layer = [list(d) for d in dims] == [[1, 3], [0], [1, 2], [2, 3]]
+    if view is None or view.dims != ((0,), (1,), (2,)) or not view.whole or not summed_as_by_a_layer:
+        unknown(tracer, call)
+        return
+    rows = _atoms(tracer, view, 0)
+    tracer.set_role(view.name, 0, "producer")
+    for side, source in enumerate((left, right)):
+        read = columns(tracer, call, source, 1)
+        read_by(tracer, _atoms(tracer, view, 1 + side), read)
+        tracer.set_role(view.name, 1 + side, "consumer")
+        matrix = partial(torch.any, dim=2 - side)
+        affine(tracer, call, view.name, None, rows, read, source.detach(), matrix=matrix, plain=False, side=side)
+    tracer.set_labels(call.results[0], rows.expand(call.results[0].shape))
 
 
 def _atoms(tracer: "Tracer", view: WeightView, dim: int) -> Tensor:

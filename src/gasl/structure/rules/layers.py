@@ -134,6 +134,7 @@ def affine(
     conv: bool = False,
     matrix: Callable[[Tensor], Tensor] = flat_kernel,
     plain: bool = True,
+    side: int = 0,
 ) -> None:
     """Note the call. ``positions`` is the input as (positions, columns)."""
     name = None if bias is None else tracer.name(bias)
@@ -162,6 +163,7 @@ def affine(
         index=None if gathered is None else gathered[1].cpu(),
         matrix=matrix,
         plain=plain,
+        side=side,
     )
     tracer.write(call.results[0], noted)
 
