@@ -112,7 +112,9 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/group_lasso": _penalised("mlp", GroupLasso(strength=0.1)),
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
     "mlp/unstructured_attention": _unstructured("mlp", _SINGLE_WEIGHTS),
-    "mlp/gasl": _penalised("mlp", GASL(strength=0.24, mixing=0.25, beta="fresh")),
+    "mlp/gasl": replace(
+        _penalised("mlp", GASL(strength=0.225, mixing=0.25, beta="fresh")), tune=replace(_TUNE, epochs=20)
+    ),
 }
 
 
