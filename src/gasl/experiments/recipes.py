@@ -113,7 +113,7 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/structured_attention": _penalised("mlp", StructuredAttention(strength=0.1)),
     "mlp/unstructured_attention": _unstructured("mlp", _SINGLE_WEIGHTS),
     "mlp/gasl": replace(
-        _penalised("mlp", GASL(strength=0.225, mixing=0.25, beta="fresh")), tune=replace(_TUNE, epochs=20)
+        _penalised("mlp", GASL(strength=0.24, mixing=0.25, beta="fresh")), tune=replace(_TUNE, epochs=20)
     ),
 }
 
