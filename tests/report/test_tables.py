@@ -2,6 +2,7 @@
 
 from gasl.experiments.tables import Choice, entries
 from gasl.report.console import print_tables
+from gasl.report.stages import made_of, rises
 from gasl.report.tables import COLUMNS, Table, found, table
 
 
@@ -66,3 +67,23 @@ def test_into_a_file_goes_markdown(capsys):
     print_tables([made])
     assert capsys.readouterr().out == made.markdown() + "\n\n"
     assert "| SA | 8.6 |" in made.markdown().splitlines()
+
+
+def test_the_rise_is_above_the_baseline_of_the_same_seed():
+    name = "cifar10/vgg16-0.25-short"
+    records = {
+        f"{name}/baseline": [record(error=8.0, seed=0), record(error=9.0, seed=1)],
+        f"{name}/stages/gasl-70": [record(error=8.5, seed=0), record(error=9.9, seed=1)],
+    }
+    (made,) = made_of(entries(3), records)
+    assert [row[:2] for row in made.rows[::3]] == [(row[0], "60") for row in made.rows[::3]]
+    (row,) = [row for row in made.rows if row[3] not in ("not run", made.rows[0][3])]
+    assert row[:6] == ("SA + GASL", "70", "1.68", "0.70 ± 0.28", "9.20 ± 0.99", "62.5 ± 0.0")
+    assert made.notes[1] == "Baseline: 8.50 ± 0.71 % (2 seeds)."
+    assert rises([record(seed=2)], records[f"{name}/baseline"]) == []
+
+
+def test_table_4_has_alpha_in_the_papers_order():
+    (made,) = made_of(entries(4), {})
+    assert [row[0] for row in made.rows[::3]] == [f"alpha = {a}" for a in ("0.01", "0.1", "1", "10", "100")]
+    assert made.rows[6][:4] == ("alpha = 1", "60", "0.71", "not run")

@@ -45,8 +45,8 @@ def table(
     from gasl.experiments.run import RunOptions
     from gasl.experiments.tables import Choice, entries, jobs_of
     from gasl.report.console import print_plan, print_tables
+    from gasl.report.stages import made_of
     from gasl.report.tables import found
-    from gasl.report.tables import table as made
 
     rows = entries(number, Choice(seeds=seeds, epochs=epochs, width=width, data=data, preset=preset))
     place = records or str(out / "records")
@@ -55,7 +55,7 @@ def table(
         return
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
     failed = [] if show else run_jobs(jobs_of(rows), out, options, place)
-    print_tables(made(rows, found(rows, place)))
+    print_tables(made_of(rows, found(rows, place)))
     for line in failed:
         print(f"failed: {line}")
 

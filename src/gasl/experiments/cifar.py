@@ -94,18 +94,23 @@ def protocol(preset: str, epochs: int | None = None) -> Protocol:
         whole = replace(_PAPER, epochs=epochs or _PAPER.epochs)
         met = max(1, whole.epochs // 3)
         watched = replace(whole, watch_from=met)
-        noisy = replace(watched, optimizer="adam", lr=1e-3, own_lr=1e-2, weight_decay=0.0, clip=None)
-        return Protocol(dense=whole, sparse=watched, noisy=noisy, tune=None, met=met, from_scratch=True)
+        return Protocol(dense=whole, sparse=watched, noisy=_noisy(watched), tune=None, met=met, from_scratch=True)
     dense = epochs or 15
     sparse, tune = max(1, round(dense * 2 / 3)), max(1, round(dense / 3))
     penalised = replace(_STEADY, epochs=sparse, lr=0.05, one_cycle=0.1)
     return Protocol(
         dense=replace(_STEADY, epochs=dense, lr=0.1, one_cycle=0.3),
         sparse=penalised,
-        noisy=replace(penalised, optimizer="adam", lr=1e-3, own_lr=1e-2, weight_decay=0.0, clip=None),
+        noisy=_noisy(penalised),
         tune=replace(_STEADY, epochs=tune, lr=0.03, one_cycle=0.1),
         met=max(1, sparse * 6 // 10),
     )
+
+
+def _noisy(config: TrainConfig) -> TrainConfig:
+    """The same phase with Adam, and with statistics of batch norms that have no noise in them."""
+    adam = replace(config, optimizer="adam", lr=1e-3, own_lr=1e-2, weight_decay=0.0, clip=None)
+    return replace(adam, fresh_norms=True)
 
 
 def cifar_specs(

@@ -137,4 +137,4 @@ def recipe(name: str, seed: int = 0) -> RunSpec:
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
-    return replace(RECIPES[name], seed=seed)
+    return RECIPES[name].seeded(seed)

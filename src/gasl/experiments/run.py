@@ -15,15 +15,20 @@ from gasl.errors import InputError
 from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
+from gasl.files import save
 from gasl.measure import Example, compare
+from gasl.removal.liveness import liveness
 from gasl.sparsifier import Sparsifier
-from gasl.structure.running import undisturbed
+from gasl.structure.running import named_tensors, undisturbed
+from gasl.structure.trace import trace
 from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
 from gasl.training.run import FitResult, fit
 
-__all__ = ["RunOptions", "train_run"]
+__all__ = ["SPARSE", "RunOptions", "train_run"]
+
+SPARSE = "sparse.safetensors"  # the network before removal and tuning, from which another run may go on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,7 @@ class RunOptions:
         resume: Go on with a run that was cut off.
         dense: Where the dense phase is kept, for other runs that begin with the same one; None keeps it in the run's
             own folder.
+        start: The network that the run's start left, see :data:`SPARSE`; needed where the spec has a start.
         progress: Show a progress bar.
         tensorboard: Also write TensorBoard's files.
         hardware: What to train on.
@@ -44,6 +50,7 @@ class RunOptions:
     data_dir: Path | None = None
     resume: bool = False
     dense: Path | None = None
+    start: Path | None = None
     progress: bool = True
     tensorboard: bool = False
     hardware: Hardware = dataclasses.field(default_factory=Hardware)
@@ -88,13 +95,14 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         if spec.weights is None:
             options.say("training the dense network")
             history.append(("dense", _fit(dense, data, options.dense or out / "dense", "dense", spec, options).history))
-        sparse = build() if spec.from_scratch else copy.deepcopy(dense)
+        sparse = _beginning(spec, build, dense, options.start, example)
         options.say(f"training with {type(spec.method).__name__}")
         trained = _fit(sparse, data, out / "sparse", "sparse", spec, options)
         history.append(("sparse", trained.history))
         assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
         sparse = trained.sparsifier.folded()
+        save(sparse, out / SPARSE)
         small = trained.sparsifier.finish()
         after = error_percent(small, data.validation)
         options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")
@@ -106,6 +114,53 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         costs = compare(dense, small, example)
         errors = error_percent(dense, data.test), error_percent(small, data.test)
         return write_record(out, outcome, costs, errors, data.test.images[:1])
+
+
+def _beginning(
+    spec: RunSpec, build: Callable[[], nn.Module], dense: nn.Module, start: Path | None, example: Tensor
+) -> nn.Module:
+    """The network that the phase ``sparse`` trains."""
+    if spec.start is None:
+        return build() if spec.from_scratch else copy.deepcopy(dense)
+    if start is None:
+        raise InputError("the run goes on from another; say where its network lies, RunOptions(start=...)")
+    model = network(build, start)
+    still(model, example)
+    return model
+
+
+@torch.no_grad()
+def still(model: nn.Module, example: Tensor) -> int:
+    """Zero all that belongs to dead units, so that they get no gradient and stay dead; unless an output would change.
+
+    Args:
+        model: A network, which is changed.
+        example: What it takes.
+
+    Returns:
+        How many units are dead.
+
+    Example:
+        >>> from gasl.models import MLP
+        >>> model = MLP()
+        >>> _ = model.fc1.weight.data[:5].zero_(), model.fc1.bias.data[:5].zero_()
+        >>> still(model, torch.zeros(1, 1, 28, 28)), int(model.fc2.weight[:, :5].count_nonzero())
+        (5, 0)
+    """
+    structure = trace(model, example)
+    live = liveness(named_tensors(model), structure)
+    probe = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
+    kept = copy.deepcopy(model.state_dict())
+    with undisturbed(model):
+        before = model(probe)
+    dead = {axis: (~live.kept[axis.name]).nonzero().flatten() for axis in structure.axes}
+    for axis, units in dead.items():
+        axis.zero_(units, readers=True)
+    with undisturbed(model):
+        same = torch.allclose(model(probe), before, rtol=1e-5, atol=1e-6)
+    if not same:
+        model.load_state_dict(kept)  # some emit a constant that is read
+    return sum(len(units) for units in dead.values())
 
 
 def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:

@@ -33,6 +33,7 @@ def scaled(spec: RunSpec, factor: float) -> RunSpec:
         target = replace(target, steps=max(1, round(target.steps * factor)))
     return replace(
         spec,
+        start=None if spec.start is None else scaled(spec.start, factor),
         dense=_phase(spec.dense, factor),
         sparse=_phase(spec.sparse, factor),
         tune=tune,

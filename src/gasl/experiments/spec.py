@@ -37,10 +37,12 @@ class RunSpec:
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least: one number, or one by axis name.
         target: How small the network is to become in the phase ``sparse``; None leaves it to the method's strength.
+        start: The run that ``sparse`` goes on from: from its network as it was before removal and tuning. Its dead
+            units count as gone for a target, and stay dead but for input features. Gates and posteriors begin anew.
         seed: Of the weights, the order of the images and the method's random numbers.
 
     Raises:
-        InputError: If the seed is negative.
+        InputError: If the seed is negative, or the start is a run of another network, data or seed.
 
     Example:
         >>> RunSpec(data="mnist", seed=3).phase("sparse").seed
@@ -61,12 +63,24 @@ class RunSpec:
     protect: tuple[str, ...] = ()
     min_units: int | Mapping[str, int] = 1
     target: Target | None = None
+    start: "RunSpec | None" = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
         if self.seed < 0:
             raise InputError(f"seed must be 0 or more, got {self.seed}")
+        if self.start is not None:
+            if self.from_scratch:
+                raise InputError("a run either goes on from a start or begins from scratch; leave one of them out")
+            for name in ("model", "model_args", "weights", "data", "dense", "seed"):
+                own, other = getattr(self, name), getattr(self.start, name)
+                if own != other:
+                    raise InputError(f"a run has the {name} of its start, got {own!r} and {other!r}")
+
+    def seeded(self, seed: int) -> "RunSpec":
+        """The same run, and the same start, with another seed."""
+        return replace(self, seed=seed, start=None if self.start is None else self.start.seeded(seed))
 
     def phase(self, name: str) -> TrainConfig:
         """How a phase is trained, with the run's own seed."""

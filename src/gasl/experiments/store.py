@@ -13,7 +13,7 @@ from gasl.experiments import recipes
 from gasl.experiments.identity import described, identity
 from gasl.experiments.networks import factory
 from gasl.experiments.places import Place, joined, listed, read_text, write_text
-from gasl.experiments.run import RunOptions, train_run
+from gasl.experiments.run import SPARSE, RunOptions, train_run
 from gasl.experiments.spec import RunSpec
 from gasl.files import load
 
@@ -132,11 +132,24 @@ def run_named(
         options.say(f"{name}, seed {spec.seed}: complete in {record_path(records, name, spec.seed)}")
         return there
     folder = out / f"{name}-seed{spec.seed}-{identity(spec)}"
-    result = train_run(spec, folder, replace(options, resume=True, dense=dense_start(spec, out)))
+    result = train_run(spec, folder, _ready(spec, out, options))
     record = {"recipe": name, "identity": identity(spec), "spec": described(spec), **_history(folder)}
     record |= {"nonzero": _nonzero(spec, folder), **{k: v for k, v in result.items() if k not in _LEFT_OUT}}
     write_text(record_path(records, name, spec.seed), json.dumps(record, indent=1) + "\n")
     return record
+
+
+def _ready(spec: RunSpec, out: Path, options: RunOptions) -> RunOptions:
+    """With the dense start, and with the network of the run that it goes on from, which is run if it is not there."""
+    begun = None
+    if (start := spec.start) is not None:
+        end = f"seed{start.seed}-{identity(start)}"
+        folder = next((path for path in out.rglob(f"*-{end}") if path.is_dir()), out / "starts" / f"start-{end}")
+        begun = folder / SPARSE
+        if not begun.is_file():
+            options.say("the run that this one goes on from")
+            train_run(start, folder, _ready(start, out, options))
+    return replace(options, resume=True, dense=dense_start(spec, out), start=begun)
 
 
 def _history(folder: Path) -> dict[str, float]:

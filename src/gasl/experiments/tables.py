@@ -9,8 +9,10 @@ from gasl.experiments.cifar import CLASSES, cifar_specs, protocol
 from gasl.experiments.jobs import Job
 from gasl.experiments.scaled import scaled
 from gasl.experiments.spec import RunSpec
+from gasl.experiments.stages import LEVELS, stages
+from gasl.methods import GASL
 
-__all__ = ["LABELS", "TITLES", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
+__all__ = ["LABELS", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
 
 LABELS: Mapping[str, str] = {
     "baseline": "baseline",
@@ -27,7 +29,6 @@ LABELS: Mapping[str, str] = {
     "magnitude_pruning_units": "network pruning of units",
 }
 
-TITLES: Mapping[int, str] = {1: "MNIST", 2: "VGG-16 on CIFAR"}
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
 _NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
 
@@ -78,6 +79,8 @@ class Entry:
         key: What its printed and published values are found by.
         spec: The run of seed 0.
         seeds: How many seeds it has.
+        level: Percent of units that are to be removed, in Tables 3 and 4.
+        why_not: Why it cannot be run; empty where it can.
     """
 
     part: str
@@ -86,10 +89,14 @@ class Entry:
     key: str
     spec: RunSpec
     seeds: int
+    level: int | None = None
+    why_not: str = ""
 
     def jobs(self) -> list[Job]:
         """Its runs, one for each seed."""
-        return [Job(name=self.name, spec=replace(self.spec, seed=seed)) for seed in range(self.seeds)]
+        if self.why_not:
+            return []
+        return [Job(name=self.name, spec=self.spec.seeded(seed)) for seed in range(self.seeds)]
 
 
 def entries(number: int, choice: Choice | None = None) -> list[Entry]:
@@ -118,14 +125,15 @@ def entries(number: int, choice: Choice | None = None) -> list[Entry]:
 
 
 def jobs_of(rows: list[Entry]) -> list[Job]:
-    """The runs of a table, seed by seed, so that there is a whole table early; runs of one start lie together.
+    """The runs of a table, each once, seed by seed: a whole table is there early, runs of one start lie together.
 
     Example:
         >>> [(job.spec.seed, job.name) for job in jobs_of(entries(2))][9:12]
         [(0, 'cifar10/vgg16-0.25-short/gasl'), (0, 'cifar10/vgg16-0.25-short/magnitude_pruning_units'),
         (1, 'cifar10/vgg16-0.25-short/baseline')]
     """
-    return sorted((job for row in rows for job in row.jobs()), key=lambda job: job.spec.seed)
+    jobs = {str(job): job for row in rows for job in row.jobs()}
+    return sorted(jobs.values(), key=lambda job: job.spec.seed)
 
 
 def _mnist(choice: Choice) -> list[Entry]:
@@ -151,10 +159,10 @@ def _mnist(choice: Choice) -> list[Entry]:
 
 
 def _cifar(choice: Choice) -> list[Entry]:
-    data, width = choice.data or "cifar10", choice.width or 0.25
+    data = choice.data or "cifar10"
     if data not in CLASSES:
-        raise unknown_name("data set of Table 2", data, CLASSES)
-    specs, folder, part = cifar_specs(data, width, choice.preset, choice.epochs), cifar_folder(choice), _part(choice)
+        raise unknown_name("data set of Tables 2 to 4", data, CLASSES)
+    specs, folder, part = _specs(choice), cifar_folder(choice), _part(choice)
     return [
         Entry(
             part=part,
@@ -190,4 +198,49 @@ def _part(choice: Choice) -> str:
     )
 
 
-_TABLES = {1: _mnist, 2: _cifar}
+def _rise(choice: Choice) -> list[Entry]:
+    """Table 3: six methods at three levels, and the baseline that they are compared with."""
+    folder, part, specs = cifar_folder(choice), _part(choice), _specs(choice)
+    rows = _baseline(choice)
+    for method in ("l1", "structured_bp", "group_lasso", "sparse_vd", "l0", "gasl"):
+        rows += _levels(choice, part, LABELS[method], f"{folder}/stages/{method}", f"rise/{method}", specs[method])
+    return rows
+
+
+def _alphas(choice: Choice) -> list[Entry]:
+    """Table 4: alpha of SA + GASL; 1 is the row of Table 3. The middle of its range comes first."""
+    folder, part, spec = cifar_folder(choice), _part(choice), _specs(choice)["gasl"]
+    rows = _baseline(choice)
+    for alpha in (1.0, 0.1, 10.0, 0.01, 100.0):
+        assert isinstance(spec.method, GASL)
+        own = replace(spec, method=replace(spec.method, alpha=alpha))
+        name = f"{folder}/stages/gasl" + ("" if alpha == 1 else f"-alpha{alpha:g}")
+        rows += _levels(choice, part, f"alpha = {alpha:g}", name, f"alpha/{alpha:g}", own)
+    return rows
+
+
+def _baseline(choice: Choice) -> list[Entry]:
+    return [replace(_cifar(choice)[0], seeds=choice.seeds or 1)]
+
+
+def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: RunSpec) -> list[Entry]:
+    return [
+        Entry(
+            part=part,
+            label=label,
+            name=f"{name}-{level}",
+            key=key,
+            spec=stage,
+            seeds=choice.seeds or 1,
+            level=level,
+            why_not="a target counts units, the method single weights" if spec.method.granularity == "weight" else "",
+        )
+        for level, stage in zip(LEVELS, stages(spec), strict=True)
+    ]
+
+
+def _specs(choice: Choice) -> Mapping[str, RunSpec]:
+    return cifar_specs(choice.data or "cifar10", choice.width or 0.25, choice.preset, choice.epochs)
+
+
+_TABLES = {1: _mnist, 2: _cifar, 3: _rise, 4: _alphas}

@@ -1,4 +1,4 @@
-"""The paper's tables with our runs beside its values, made from records alone."""
+"""The paper's Tables 1 and 2 with our runs beside its values, made from records alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gasl.report.cells import Record, dashes, faster, fewer, row, spread, units_
 from gasl.report.printed import PRINTED_CIFAR, PUBLISHED_CIFAR
 from gasl.report.published import PRINTED, PUBLISHED, Printed, Published
 
-__all__ = ["COLUMNS", "Table", "found", "table"]
+__all__ = ["COLUMNS", "NOT_RUN", "Table", "found", "overall_sparsity", "table"]
 
 COLUMNS = (
     "method",
@@ -26,7 +26,7 @@ COLUMNS = (
     "faster, batch 1 / 128",
     "seeds",
 )
-_NOT_RUN = "not run"
+NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _row(entry: Entry, runs: Sequence[Record], sources: list[str]) -> tuple[str,
     published = PUBLISHED.get(entry.key) or PUBLISHED_CIFAR.get(entry.key, ())
     first = (entry.label, _printed(printed), "; ".join(_published(one, sources) for one in published))
     if not runs:
-        return (*first, _NOT_RUN, *[""] * (len(COLUMNS) - 4))
+        return (*first, NOT_RUN, *[""] * (len(COLUMNS) - 4))
     small, dense = mean(r["macs"]["small"] for r in runs), runs[0]["macs"]["dense"]
     return (
         *first,
@@ -147,8 +147,18 @@ def _sparsity(runs: Sequence[Record]) -> str:
     if len(layers[0]) <= 4:
         columns = zip(*layers, strict=True)
         return "-".join(f"{mean(layer['sparsity_propagated'] for layer in column):.0f}" for column in columns)
-    removed = [100 * (1 - sum(x["alive"] for x in each) / sum(x["size"] for x in each)) for each in layers]
-    return spread(removed, 1)
+    return spread([overall_sparsity(record) for record in runs], 1)
+
+
+def overall_sparsity(record: Record) -> float:
+    """Percent of all units that were removed.
+
+    Example:
+        >>> overall_sparsity({"layers": [{"size": 4, "alive": 1}, {"size": 4, "alive": 3}]})
+        50.0
+    """
+    layers = record["layers"]
+    return float(100 * (1 - sum(x["alive"] for x in layers) / sum(x["size"] for x in layers)))
 
 
 def _weights(record: Record) -> float:

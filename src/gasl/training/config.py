@@ -29,6 +29,8 @@ class TrainConfig:
             first.
         own_lr: Learning rate at the start of a method's own parameters (gates, posteriors), which have a long way to go
             in a short training; null for lr.
+        fresh_norms: Whether batch norms measure their statistics anew before each validation, see
+            :class:`gasl.training.norms.FreshNorms`; for methods with random factors or noise.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -53,6 +55,7 @@ class TrainConfig:
     own_lr: float | None = None
     one_cycle: float | None = None
     watch_from: int | None = None
+    fresh_norms: bool | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from gasl.training.callback import SparsityCallback
 from gasl.training.classifier import Classifier
 from gasl.training.config import Hardware, TrainConfig
 from gasl.training.folder import CHECKPOINT, begin, locked
+from gasl.training.norms import FreshNorms
 from gasl.training.record import History, Schedule
 from gasl.training.shell import lightning, quiet
 
@@ -112,7 +113,8 @@ def fit(
         sparsity = SparsityCallback(
             method, example, protect=protect, min_units=min_units, target=target, seed=config.seed
         )
-    trainer_callbacks = [*([sparsity] if sparsity else []), Schedule(config), history, *callbacks]
+    norms = [FreshNorms(data.train, config, preprocess)] if config.fresh_norms else []
+    trainer_callbacks = [*([sparsity] if sparsity else []), *norms, Schedule(config), history, *callbacks]
     with ExitStack() as stack:
         stack.enter_context(quiet())
         trainer = _trainer(folder, config, hardware, tensorboard, progress, trainer_callbacks)
