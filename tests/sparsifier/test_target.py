@@ -117,6 +117,30 @@ def test_axes_by_name():
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 10, "2": 15}
 
 
+def test_a_strength_that_is_too_high_kills_no_more_than_asked():
+    model = network("mlp")
+    method = gasl.GroupLasso(strength=50.0)
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(sparsity=0.5, steps=300))
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 40, "mlp")
+    assert 45 <= sum(axis.alive for axis in sparsifier.sparsity()) < 60
+
+
+def test_an_input_that_died_stays_dead_while_others_are_to_die():
+    """Its gradient is not 0: it would come back in the next step."""
+    model = network("mlp")
+    target = gasl.Target(sparsity={"0.in": 0.5, "2": 0.9}, steps=300)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), data("mlp")[0][:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    dead = torch.zeros(20, dtype=torch.bool)
+    for _ in range(60):
+        train(model, sparsifier, optimizer, 5, "mlp")
+        now = (model[0].weight == 0).all(0)
+        assert not (dead & ~now).any()
+        dead = now
+    assert int(dead.sum()) == 10
+
+
 def test_gates_meet_it_too():
     model = network("mlp")
     x = data("mlp")[0]

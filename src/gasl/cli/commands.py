@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gasl.cli.ablation import COMMANDS as ABLATION
 from gasl.cli.methods import describe, overview
 from gasl.cli.papers import COMMANDS as PAPERS
 from gasl.experiments.networks import example_for, factory, network
@@ -112,7 +113,7 @@ def run(
     """Run a method by its own paper's recipe; what is complete is skipped, what was cut off goes on.
 
     Args:
-        recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them.
+        recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them. Or a run of gasl ablate --dry_run true.
         seed: Of everything random.
         out: The folder of all runs; dense networks in it are shared.
         records: The folder of their records, or an address such as s3://bucket/records; OUT/records by default.
@@ -122,12 +123,14 @@ def run(
     """
     from rich.console import Console
 
-    from gasl.experiments.recipes import recipe as spec_of
+    from gasl.experiments.ablation import ablation
+    from gasl.experiments.recipes import recipe as recipe_of
     from gasl.experiments.run import RunOptions
     from gasl.experiments.store import run_named
     from gasl.report import result_view
 
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    spec_of = ablation if recipe.startswith("ablate/") else recipe_of
     Console().print(result_view(run_named(recipe, spec_of(recipe, seed), out, options, records)))
 
 
@@ -240,6 +243,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
     "recipes": recipes,
     **PAPERS,
+    **ABLATION,
     "shrink": shrink,
     "measure": measure,
     "methods": methods,

@@ -6,16 +6,19 @@ left is the share that is still there, wanted(t) what should be there at step t 
     e         = left - wanted(t)                                                > 0 when behind the schedule
     log s    <- log s + clip(ki e + kp (e - e'), -most, most)                   e' of the check before
 
+s stays within a factor of its start; only after T does it go on, a little in each check.
+
 With a part f of the alive units of every axis gone, no less than (1 - f)^3 of what is left stays, since a weight lies
 between at most three widths (rows, channels, single features). So f = 1 - (least / left)^(1/3) can go without passing
 least.
 """
 
 from collections.abc import Sequence
+from math import exp
 
 from gasl.errors import InputError
 
-__all__ = ["allowance", "change_of_log_strength", "wanted_share"]
+__all__ = ["allowance", "change_of_log_strength", "next_strength", "wanted_share"]
 
 
 def wanted_share(step: int, steps: int, target: float) -> float:
@@ -56,6 +59,33 @@ def change_of_log_strength(error: float, before: float, ki: float = 0.3, kp: flo
         (0.075, -0.5)
     """
     return max(-most, min(most, ki * error + kp * (error - before)))
+
+
+def next_strength(
+    strength: float, start: float, error: float, before: float, late: int, span: float = 20.0, push: float = 0.05
+) -> float:
+    """The strength that a check sets.
+
+    Args:
+        strength: s, in use until now.
+        start: What it began with.
+        error: e, the share left minus the share wanted.
+        before: e', of the check before.
+        late: Checks since the schedule was over.
+        span: How far it may go from its start; further up only when it is late.
+        push: What is added to its logarithm in each check when it is late, to the upper bound as well.
+
+    Returns:
+        The strength.
+
+    Example:
+        >>> [next_strength(s, 0.1, error=0.5, before=0.5, late=0) for s in (0.1, 2.0)]  # 2 is the most
+        [0.11618342427282831, 2.0]
+        >>> f"{next_strength(2.0, 0.1, error=0.5, before=0.5, late=3):.3f}"  # 2 exp(3 push), and no more
+        '2.324'
+    """
+    wanted = strength * exp(change_of_log_strength(error, before) + push * (late > 0))
+    return min(max(wanted, start / span), start * span * exp(push * late))
 
 
 def allowance(left: float, least: float, alive: Sequence[int]) -> list[int]:

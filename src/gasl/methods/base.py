@@ -72,6 +72,9 @@ class State:
         strength: The live weight of the penalty, lambda_s.
         generator: Source of all random numbers, on the CPU and seeded alike on every rank.
         step: Optimizer steps done; counted by whoever drives the method.
+        pressure: What the rates of each axis are multiplied with; None for 1.
+        gone: Groups that died and stay zero while others are still to die, one bool tensor per axis; None for none.
+        due: How many groups of each axis should have died by now; None while there is time.
         beta: The random factors of Algorithm 1 now in use, one tensor per axis; None when none are drawn.
         rates: What ``before_step`` found for ``after_step``, one tensor per axis; None when there is nothing to do.
         dead: Groups that were cut and stay exactly zero, one bool tensor per axis; None when none were.
@@ -85,6 +88,9 @@ class State:
     strength: float
     generator: torch.Generator
     step: int = 0
+    pressure: list[float] | None = None
+    gone: list[Tensor] | None = None
+    due: list[int] | None = None
     beta: list[Tensor] | None = None
     rates: list[Tensor] | None = None
     dead: list[Tensor] | None = None

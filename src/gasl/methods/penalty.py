@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from gasl.groups.weights import WeightGroups
+from gasl.maths.ranking import smallest
 from gasl.methods.base import Groups, LearningRate, Method, State, check_choice
 
 __all__ = ["Penalty", "Step"]
@@ -76,7 +77,9 @@ class Penalty(Method, ABC):
         with torch.no_grad():
             # The norms of single weights are a copy of the network; where only their number counts, it is not made.
             norms = groups.placeholders() if self.uniform and isinstance(groups, WeightGroups) else groups.norms()
-            state.rates = self.rates(norms, state.strength, self._beta(norms, state))
+            state.rates = self._rates(norms, state)
+            if state.pressure is not None:
+                state.rates = list(torch._foreach_mul(state.rates, state.pressure))
 
     def penalty(self, groups: Groups, state: State) -> Tensor:
         """The value if it is a term of the loss, else a zero; always the same factors within one optimizer step."""
@@ -87,14 +90,31 @@ class Penalty(Method, ABC):
 
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
         """Do the proximal step and what is to be cut, and forget what belonged to this optimizer step."""
+        if state.gone is not None:
+            groups.clear_(state.gone)  # before the step of the others, whose floors count what is there
         if state.rates is not None:
             groups.shrink_(state.rates, lr)
+        if state.gone is not None:
+            with torch.no_grad():
+                state.gone = [norms == 0 for norms in groups.norms()]
         state.rates = None
         state.beta = self.carry(state.beta)
         if (dead := self.cut(groups, state)) is not None:
             state.dead = dead
         if state.dead is not None:
             groups.clear_(state.dead)
+
+    def _rates(self, norms: Sequence[Tensor], state: State) -> list[Tensor]:
+        """The rates; of the smallest groups that are overdue no less than that of a group lasso."""
+        rates = self.rates(norms, state.strength, self._beta(norms, state))
+        if state.due is None or self.uniform:
+            return rates
+        found = []
+        for n, r, due in zip(norms, rates, state.due, strict=True):
+            least = state.strength / n.numel() ** 0.5 if getattr(self, "normalise", False) else state.strength
+            overdue = smallest(torch.where(n > 0, n, torch.inf), due)
+            found.append(torch.where(overdue, r.clamp(min=least), r))
+        return found
 
     def _beta(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
         if state.beta is None:

@@ -1,7 +1,7 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, exp, isnan
+from math import isnan, log
 from typing import Any
 
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import allowance, change_of_log_strength, wanted_share
+from gasl.maths.control import allowance, next_strength, wanted_share
 from gasl.methods.base import Method, State
 from gasl.methods.posterior import UnitPosterior
 from gasl.removal.liveness import Liveness, liveness
+from gasl.sparsifier.memory import copies
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE, Target
 from gasl.structure.axes import Structure
@@ -23,8 +24,9 @@ from gasl.structure.trace import trace
 __all__ = ["Controller", "controller_of"]
 
 _CHECKS, _APART = 100, 5  # checks over the target's steps, and steps between two at least
-_LATE = 0.05  # what is added to the logarithm of the strength in each check once the schedule is over
-_SPAN = 20.0  # how far the strength may go from where it started; further up only when it is late
+_WHOLE = ""  # the name under which the error of the whole network is kept
+_SPAN = 20.0  # how far the strength may go from where it began, before it is late
+_AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
 
 
 class Controller:
@@ -36,6 +38,7 @@ class Controller:
         example_inputs: What the network takes.
         floors: Units that each axis keeps whatever happens.
         protect: Axes that stay whole.
+        state: The method's state, of which it keeps what it sets.
 
     Raises:
         InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
@@ -55,16 +58,20 @@ class Controller:
         example_inputs: ExampleInputs,
         floors: Mapping[str, int],
         protect: frozenset[str],
+        state: State | None = None,
     ) -> None:
         self.target = target
         self.every = max(_APART, target.horizon // _CHECKS)
         self._model = model
         self._example_inputs = example_inputs
         self._protect = protect
-        self._error = self._start = 0.0
+        self._errors: dict[str, float] = {}  # of the check before
+        self._start = 0.0
+        self._state = state
         self._now: dict[str, int] | None = None  # floors that were set
         whole = self._look()
-        self._floors = self._own_floors(floors, whole[1])
+        self._sizes = {axis.name: axis.size for axis in whole[1].axes}
+        self._floors = self._own_floors(floors)
         self._share = Share(target, *whole, example_inputs, self._floors)
         self._check_reachable(*whole[:2])
 
@@ -93,29 +100,63 @@ class Controller:
         own = _alive(groups, state)
         floors = own
         if not met:
-            error = left - wanted_share(state.step, self.target.horizon, self._share.goal)
-            self._start = self._start or state.strength
-            late = max(0, state.step - self.target.horizon) // self.every
-            wanted = state.strength * exp(change_of_log_strength(error, self._error) + _LATE * (late > 0))
-            most = self._start * _SPAN * exp(_LATE * late)
-            state.strength = min(max(wanted, self._start / _SPAN), most)
-            self._error = error
-            counts = allowance(left, self._share.goal - TOLERANCE / 2, [alive[name] for name in own])
-            counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
-            floors = {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
+            self._press(groups, state, left, alive)
+            floors = self._allowed(left, alive, own)
             if floors == own:
                 last = self._last_unit(model, structure, left, _weakest(_scores(groups, state), live))
                 met, floors = last is None, own if last is None else own | {last: own[last] - 1}
         self._set_floors(floors, groups, state)
+        if state.posterior is None:
+            late = state.step > self.target.horizon
+            state.due = [max(0, own[name] - floors[name]) for name in groups.names] if late else None
         return met
+
+    def begin(self, groups: UnitGroups, state: State) -> None:
+        """Hold what may not die before the first look, and all that is dead."""
+        _, _, live = look = self._look()
+        if state.posterior is None:
+            state.gone = groups.dead()
+        alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
+        self._set_floors(self._allowed(self._share(*look), alive, _alive(groups, state)), groups, state)
+
+    def _allowed(self, left: float, alive: Mapping[str, int], own: Mapping[str, int]) -> dict[str, int]:
+        """The units of each axis that have to live until the next look."""
+        counts = allowance(left, self._share.goal - TOLERANCE / 2, [alive[name] for name in own])
+        counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
+        return {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
+
+    def _press(self, groups: UnitGroups, state: State, left: float, alive: Mapping[str, int]) -> None:
+        """Set the strength; where axes have targets of their own, how hard each of them is pressed."""
+        if isinstance(wanted := self.target.sparsity, Mapping) and state.posterior is None:
+            pressed = state.pressure or [1.0] * len(groups.names)
+            state.pressure = [
+                self._next(n, p, 1.0, alive[n] / self._sizes[n], self._floors[n] / self._sizes[n], state.step)
+                if n in wanted
+                else p
+                for n, p in zip(groups.names, pressed, strict=True)
+            ]
+        else:
+            self._start = self._start or state.strength
+            state.strength = self._next(_WHOLE, state.strength, self._start, left, self._share.goal, state.step)
+
+    def _next(self, name: str, now: float, start: float, left: float, goal: float, step: int) -> float:
+        wanted = wanted_share(step, self.target.horizon, goal)
+        error = left - wanted if name == _WHOLE else log(left / wanted)
+        late = max(0, step - self.target.horizon) // self.every
+        before, self._errors[name] = self._errors.get(name, 0.0), error
+        return next_strength(now, start, error, before, late, span=_SPAN if name == _WHOLE else _AXES_APART)
 
     def state_dict(self) -> dict[str, Any]:
         """What lives."""
-        return {"error": self._error, "start": self._start, "floors": self._now}
+        own = {} if self._state is None else {name: getattr(self._state, name) for name in ("pressure", "due")}
+        gone = None if self._state is None else copies(self._state.gone)
+        return {"errors": dict(self._errors), "start": self._start, "floors": self._now, "gone": gone, **own}
 
     def load_state_dict(self, saved: Mapping[str, Any], groups: UnitGroups | WeightGroups, state: State) -> None:
         """Go on where :meth:`state_dict` was taken."""
-        self._error, self._start = float(saved["error"]), float(saved["start"])
+        self._errors, self._start = dict(saved["errors"]), float(saved["start"])
+        state.pressure, state.due = saved["pressure"], saved["due"]
+        state.gone = copies(saved["gone"], groups.zero().device)
         if saved["floors"] is not None:
             self._set_floors(saved["floors"], groups, state)
 
@@ -126,13 +167,13 @@ class Controller:
         if isinstance(state.posterior, UnitPosterior):
             state.posterior.floors = [floors[site.name] for site in state.posterior.units]
 
-    def _own_floors(self, floors: Mapping[str, int], structure: Structure) -> dict[str, int]:
-        sizes, wanted = {axis.name: axis.size for axis in structure.axes}, self.target.sparsity
+    def _own_floors(self, floors: Mapping[str, int]) -> dict[str, int]:
+        sizes, wanted = self._sizes, self.target.sparsity
         if not isinstance(wanted, Mapping):
             return dict(floors)
         if unknown := wanted.keys() - sizes.keys():
             raise InputError(f"the target names {sorted(unknown)}, the network has the axes {sorted(sizes)}")
-        return {n: max(floors[n], ceil((1 - wanted[n]) * m - 1e-9)) if n in wanted else m for n, m in sizes.items()}
+        return {n: max(floors[n], int((1 - wanted[n]) * m + 1e-9)) if n in wanted else m for n, m in sizes.items()}
 
     def _look(self) -> tuple[nn.Module, Structure, Liveness]:
         """The network, and what can go from it; the constants that dead units emit are read from a pass of now."""
@@ -244,4 +285,6 @@ def controller_of(
         )
     if isnan(state.strength):
         state.strength = method.usual_strength or 0.0
-    return Controller(target, model, example_inputs, floors, protect)
+    controller = Controller(target, model, example_inputs, floors, protect, state)
+    controller.begin(groups, state)
+    return controller

@@ -1,0 +1,48 @@
+"""The command of the ablation. Its signature is its flags, its docstring the help."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from gasl.training.config import Hardware
+
+__all__ = ["COMMANDS"]
+
+
+def ablate(
+    stage: Literal["screen", "seeds", "lenet5"] = "screen",
+    dry_run: bool = False,
+    show: bool = False,
+    out: Path = Path("runs"),
+    records: str | None = None,
+    data_dir: Path | None = None,
+    progress: bool = False,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+) -> None:
+    """Compare the readings of the paper at equal sparsity on MNIST; what is there is skipped.
+
+    Args:
+        stage: screen (every reading, one seed), seeds (the 12 best, 5 seeds), or lenet5 (the 6 best of those).
+        dry_run: Only list the runs that are missing.
+        show: Only print what the records have.
+        out: The folder of all runs; dense networks in it are shared, and so are the runs among several processes.
+        records: The folder of the ablation's records, or an address; OUT/records/ablation by default.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        progress: Show a progress bar.
+        hardware: What to train on.
+    """
+    from gasl.experiments.ablation_run import missing, run_stage
+    from gasl.experiments.ablation_table import table
+    from gasl.experiments.run import RunOptions
+
+    place = records or str(out / "records" / "ablation")
+    if dry_run:
+        todo = missing(stage, place)
+        print("\n".join([*(f"{name}, seed {seed}" for name, seed in todo), f"{len(todo)} runs are missing"]))
+        return
+    if not show:
+        run_stage(stage, out, RunOptions(data_dir=data_dir, progress=progress, hardware=hardware), place)
+    print(table(stage, place))
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"ablate": ablate}

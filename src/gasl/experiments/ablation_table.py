@@ -1,0 +1,127 @@
+"""What the ablation found, as tables in Markdown: each reading beside group lasso at the same units left.
+
+``python -m gasl.experiments.ablation_table`` in the repository writes ``docs/ablation.md`` again, between two marks.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, ablation, stage_runs
+from gasl.experiments.ablation_run import met, score
+from gasl.experiments.places import Place
+from gasl.experiments.store import read_record
+
+__all__ = ["BEGIN", "END", "table", "with_tables"]
+
+BEGIN = "<!-- from the records, by gasl.experiments.ablation_table -->"
+END = "<!-- end -->"
+_HEAD = (
+    "| reading | seeds | when met | removed | tuned | test | against group lasso | units left |",
+    "|---|---|---|---|---|---|---|---|",
+)
+_TITLES = {
+    "screen": "Screen: 784-500-300, seed 0",
+    "seeds": "The best of the screen: 784-500-300, seeds 1 to 5",
+    "lenet5": "The best of those: LeNet-5-Caffe, seeds 0 to 4",
+}
+
+Record = Mapping[str, Any]
+
+
+def table(stage: str, records: Place) -> str:
+    """One stage as far as it was run, the best reading first.
+
+    Args:
+        stage: A name of :data:`gasl.experiments.ablation.STAGES`.
+        records: The folder of the ablation's records, or an address.
+
+    Returns:
+        Markdown. ``when met``, ``removed`` and ``tuned`` are validation errors in percent: in the epoch in which the
+        last unit died, just after the removal, and at the end; ``test`` is the test error at the end. ``against group
+        lasso`` is tuned minus that of the best group lasso, in points, seed by seed. All with standard deviations.
+
+    Example:
+        >>> table("screen", "nowhere")
+        'Screen: 784-500-300, seed 0: 0 of 103 runs.'
+    """
+    runs = stage_runs(stage, lambda name, seed: score(name, seed, records))
+    found: dict[str, list[Record]] = {}
+    for name, seed in runs:
+        if (record := read_record(records, name, ablation(name, seed))) is not None:
+            found.setdefault(name, []).append(record)
+    count = sum(map(len, found.values()))
+    title = f"{_TITLES[stage]}: {count} of {len(runs) or '?'} runs."
+    if not count:
+        return title
+    whole = {name: each for name, each in found.items() if all(_met(record) for record in each)}
+    ours = [name for name in whole if name.rpartition("/")[2] in REFERENCES]
+    lasso = min(ours, key=lambda name: _mean(whole[name]), default=None)
+    rows = [
+        _row(name, whole[name], whole.get(lasso or "", [])) for name in sorted(whole, key=lambda n: _mean(whole[n]))
+    ]
+    rest = [_row(name, each, []) for name, each in found.items() if name not in whole]
+    return "\n".join([title, "", *_HEAD, *rows, *rest])
+
+
+def with_tables(text: str, records: Place) -> str:
+    r"""A page with the tables of all stages between its two marks.
+
+    Args:
+        text: The page as it is.
+        records: The folder of the ablation's records, or an address.
+
+    Returns:
+        The page as it should be.
+
+    Example:
+        >>> page = with_tables(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n", "nowhere")
+        >>> page.splitlines()[0], page.splitlines()[3], page.splitlines()[-1]
+        ('Before.', 'Screen: 784-500-300, seed 0: 0 of 103 runs.', 'After.')
+    """
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    parts = "\n\n".join(table(stage, records) for stage in STAGES)
+    return f"{before}{BEGIN}\n\n{parts}\n\n{END}{after}"
+
+
+def _row(name: str, records: Sequence[Record], lasso: Sequence[Record]) -> str:
+    """One reading; of one that missed its target the widths tell how far it came."""
+    done = [record for record in records if "failed" not in record]
+    cells = [name.rpartition("/")[2], str(len(records))]
+    cells += [
+        _spread([r[key] for r in done]) for key in ("error_met", "error_removed", "error_validation", "error_small")
+    ]
+    other = {r["seed"]: r["error_validation"] for r in lasso}
+    both = [r["error_validation"] - other[r["seed"]] for r in done if r["seed"] in other]
+    missed = [record for record in records if not _met(record)]
+    if missed:
+        against = f"target missed by {len(missed)} of {len(records)}"
+    else:
+        against = _spread(both, sign="+") if both else "-"
+    axes = [[left for left, _ in r["widths"].values()] for r in done]
+    widths = "-".join(f"{mean(counts):.0f}" for counts in zip(*axes, strict=True)) or str(records[0].get("failed", "-"))
+    return f"| {' | '.join([*cells, against, widths])} |"
+
+
+def _spread(values: Sequence[float | None], sign: str = "") -> str:
+    """Mean, and the standard deviation where there is one."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    text = f"{mean(known):{sign}.2f}"
+    return f"{text} ± {stdev(known):.2f}" if len(known) > 1 else text
+
+
+def _mean(records: Sequence[Record]) -> float:
+    return float(mean(record["error_validation"] for record in records))
+
+
+def _met(record: Record) -> bool:
+    return met(record, TARGETS[record["recipe"].split("/")[1]])
+
+
+if __name__ == "__main__":
+    page = Path("docs/ablation.md")
+    page.write_text(with_tables(page.read_text(), "docs/records/ablation"))
