@@ -56,6 +56,7 @@ def run_dir(tmp_path, result, history):
     arrays = {
         "norms/before/conv1": np.ones(20),
         "norms/before/conv2": np.ones(50),  # without its partner
+        "norms/over/conv1": np.ones((3, 11)),
         "norms/after/conv1": np.r_[np.ones(5), np.zeros(15)],
         "features/before": np.ones((50, 8, 8)),
         "features/after": np.r_[np.ones((12, 8, 8)), np.zeros((38, 8, 8))],

@@ -11,9 +11,16 @@ def test_the_page_holds_everything_and_loads_nothing(run_dir, tmp_path):
     page = write_report(tmp_path / "pages" / "report.html", ReportData.load(run_dir)).read_text()
     for part in ("27.93x fewer", "21.3 ms (21 to 22.1)", "2.3e-07", "fc1.in", "87.5 %", "a processor", "2.13.0"):
         assert part in page, part
-    for heading in ("Before and after", "Widths", "Training", "Norms of the units", "Feature maps"):
+    for heading in (
+        "Before and after",
+        "Widths",
+        "Training",
+        "Norms of the units",
+        "Norms over the training",
+        "Feature maps",
+    ):
         assert f"<h2>{heading}" in page, heading
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert 'style="width: 25.00%"' in page
     links = re.findall(r'(?:src|href)="([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page)
     assert links

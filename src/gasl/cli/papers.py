@@ -60,4 +60,41 @@ def table(
         print(f"failed: {line}")
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"table": table}
+def figure(
+    number: int,
+    epochs: int | None = None,
+    data: str | None = None,
+    out: Path = Path("runs"),
+    to: Path | None = None,
+    data_dir: Path | None = None,
+    progress: bool = True,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+) -> None:
+    """Draw the figure 1 of the paper: LeNet-5 made sparse without attention and with it; runs them where needed.
+
+    Args:
+        number: Of the figure.
+        epochs: Of the dense network, 20 by default; the other phases change in proportion.
+        data: mnist by default, fashion_mnist or mnist5k.
+        out: The folder of all runs.
+        to: Where figure1.svg and figure1.png go; OUT by default.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        progress: Show a progress bar.
+        hardware: What to train on.
+    """
+    from gasl.errors import MissingExtraError
+    from gasl.experiments.figures import figure_jobs, folder_of
+    from gasl.experiments.run import RunOptions
+    from gasl.experiments.tables import Choice
+
+    try:
+        from gasl.report.paper_figure import write_figure
+    except ImportError as error:
+        raise MissingExtraError(f'a figure needs {error.name}; pip install "gasl[report]"') from error
+    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    jobs = figure_jobs(number, Choice(epochs=epochs, data=data))
+    for path in write_figure(to or out, {title: folder_of(job, out, options) for title, job in jobs.items()}):
+        print(f"written: {path}")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"table": table, "figure": figure}

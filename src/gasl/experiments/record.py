@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Outcome:
         sparsifier: What drove the method.
         history: For each phase its name and one row an epoch.
         removal_error: Validation error just before and just after the removal, in percent.
+        norms: For each axis the deciles of its group norms over the training with the method.
     """
 
     spec: RunSpec
@@ -46,6 +47,7 @@ class Outcome:
     sparsifier: Sparsifier
     history: Sequence[tuple[str, Sequence[dict[str, float]]]]
     removal_error: tuple[float, float]
+    norms: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
 
     @property
     def removal(self) -> Removal:
@@ -74,7 +76,8 @@ def write_record(
     rows = [row for _, epochs in outcome.history for row in epochs]
     write_table(out / "history.csv", [{**row, "epoch": epoch} for epoch, row in enumerate(rows)])
     with whole_file(out / "arrays.safetensors") as temporary:
-        save_file(_norms(outcome) | _features(outcome, image), temporary)
+        over = {f"norms/over/{name}": deciles for name, deciles in outcome.norms.items()}
+        save_file(_norms(outcome) | over | _features(outcome, image), temporary)
     result = _result(outcome, costs, errors)
     with whole_file(out / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
 from gasl.training.run import FitResult, fit
+from gasl.training.shell import lightning
+from gasl.training.spread import NormSpread
 
 __all__ = ["SPARSE", "RunOptions", "train_run"]
 
@@ -97,7 +99,8 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
             history.append(("dense", _fit(dense, data, options.dense or out / "dense", "dense", spec, options).history))
         sparse = _beginning(spec, build, dense, options.start, example)
         options.say(f"training with {type(spec.method).__name__}")
-        trained = _fit(sparse, data, out / "sparse", "sparse", spec, options)
+        norms = NormSpread()
+        trained = _fit(sparse, data, out / "sparse", "sparse", spec, options, [norms])
         history.append(("sparse", trained.history))
         assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
@@ -109,7 +112,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         if spec.tune is not None:
             options.say("training what is left")
             history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options).history))
-        outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after))
+        outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after), norms.arrays())
         options.say("measuring")
         costs = compare(dense, small, example)
         errors = error_percent(dense, data.test), error_percent(small, data.test)
@@ -175,7 +178,15 @@ def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:
         )
 
 
-def _fit(model: nn.Module, data: DataSplits, folder: Path, phase: str, spec: RunSpec, options: RunOptions) -> FitResult:
+def _fit(
+    model: nn.Module,
+    data: DataSplits,
+    folder: Path,
+    phase: str,
+    spec: RunSpec,
+    options: RunOptions,
+    callbacks: Sequence[lightning.Callback] = (),
+) -> FitResult:
     sparse = phase == "sparse"
     return fit(
         model.train(),
@@ -190,4 +201,5 @@ def _fit(model: nn.Module, data: DataSplits, folder: Path, phase: str, spec: Run
         resume=options.resume,
         tensorboard=options.tensorboard,
         progress=options.progress,
+        callbacks=callbacks,
     )

@@ -45,8 +45,8 @@ class ReportData:
 
     * ``result.json``: the result; the other two may be missing.
     * ``history.csv``: one row per epoch, as training writes it.
-    * ``arrays.safetensors``: the arrays ``norms/before/<axis>``, ``norms/after/<axis>`` (one number for each unit)
-      and ``features/before``, ``features/after`` (channels, height, width).
+    * ``arrays.safetensors``: the arrays ``norms/before/<axis>``, ``norms/after/<axis>`` (one number for each unit),
+      ``norms/over/<axis>`` (1 + epochs, 11) and ``features/before``, ``features/after`` (channels, height, width).
 
     Attributes:
         result: ``error_dense``, ``error_small`` (percent); ``layers``, a list of ``{name, size, alive, sparsity_own,
@@ -58,6 +58,7 @@ class ReportData:
             ``sparsity_propagated/`` become curves; ``epoch`` is the horizontal axis if it is there.
         norms: Axis to the norms of its units before and after.
         features: The same feature maps without and with the method.
+        spread: Axis to the deciles of its units' norms, a row at the start and after each epoch with the method.
 
     Raises:
         InputError: If ``result`` lacks one of the entries above.
@@ -73,6 +74,7 @@ class ReportData:
     history: Sequence[Mapping[str, float]] = ()
     norms: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     features: tuple[Array, Array] | None = None
+    spread: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in _REQUIRED if name not in self.result]
@@ -98,14 +100,15 @@ class ReportData:
         arrays = _read_arrays(folder / "arrays.safetensors")
         befores = {name.removeprefix(_BEFORE): value for name, value in arrays.items() if name.startswith(_BEFORE)}
         norms = {axis: (value, arrays[_AFTER + axis]) for axis, value in befores.items() if _AFTER + axis in arrays}
+        spread = {name.removeprefix(_OVER): value for name, value in arrays.items() if name.startswith(_OVER)}
         maps = [arrays[name] for name in ("features/before", "features/after") if name in arrays]
         try:
-            return cls(result, tuple(history), norms, (maps[0], maps[1]) if len(maps) == 2 else None)
+            return cls(result, tuple(history), norms, (maps[0], maps[1]) if len(maps) == 2 else None, spread)
         except InputError as error:
             raise FileError(f"{folder / 'result.json'}: {error}; it is not the result of a finished run") from error
 
 
-_BEFORE, _AFTER = "norms/before/", "norms/after/"
+_BEFORE, _AFTER, _OVER = "norms/before/", "norms/after/", "norms/over/"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

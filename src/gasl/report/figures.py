@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from gasl.report.data import Array
 from gasl.report.svg import AFTER, BEFORE, figure_style, to_svg
 
-__all__ = ["curves", "feature_maps", "norms"]
+__all__ = ["curves", "draw_maps", "draw_spread", "feature_maps", "norms", "spread"]
 
 _SPARSITY = "sparsity_propagated/"
 _LEGEND_COLUMNS = 3
@@ -103,17 +103,76 @@ def feature_maps(without: Array, with_method: Array) -> str:
         >>> feature_maps(np.ones((4, 2, 2)), np.zeros((4, 2, 2)))[:4]
         '<svg'
     """
-    largest = float(max(np.abs(without).max(initial=0), np.abs(with_method).max(initial=0))) or 1.0
     with figure_style("features"):
         figure = Figure(figsize=(8.4, 4.2))
-        titles = ("without", "with")
-        for axes, maps, title in zip(_row(figure, 2), (without, with_method), titles, strict=True):
-            alive = sum(bool(np.any(one)) for one in maps)
-            axes.imshow(_mosaic(maps), cmap="viridis", vmin=0, vmax=largest, interpolation="nearest")
-            axes.set_title(f"{title} the method: {alive} of {len(maps)} maps alive")
-            axes.grid(visible=False)
-            axes.set_axis_off()
+        draw_maps(_row(figure, 2), {"without the method": without, "with the method": with_method})
         return to_svg(figure)
+
+
+def draw_maps(places: Sequence[Axes], maps: Mapping[str, Array]) -> None:
+    """Feature maps, one grid each, all in one scale.
+
+    Args:
+        places: Where to draw.
+        maps: Titles, to which the number of maps that are alive is added, and (channels, height, width) arrays.
+
+    Example:
+        >>> draw_maps([Figure().subplots()], {"all": np.ones((4, 2, 2))})
+    """
+    largest = max(float(np.abs(each).max(initial=0)) for each in maps.values()) or 1.0
+    for axes, (title, each) in zip(places, maps.items(), strict=True):
+        alive = sum(bool(np.any(one)) for one in each)
+        axes.imshow(_mosaic(each), cmap="viridis", vmin=0, vmax=largest, interpolation="nearest")
+        axes.set_title(f"{title}: {alive} of {len(each)} maps alive")
+        axes.grid(visible=False)
+        axes.set_axis_off()
+
+
+def spread(deciles: Mapping[str, Array]) -> str:
+    """How the norms of the units of each axis are spread, epoch by epoch.
+
+    Args:
+        deciles: Axis to a (1 + epochs, 11) array of minimum, deciles and maximum.
+
+    Returns:
+        An SVG element; the empty text when there is no axis.
+
+    Example:
+        >>> spread({"conv1": np.ones((3, 11))})[:4]
+        '<svg'
+    """
+    if not deciles:
+        return ""
+    columns = min(4, len(deciles))
+    rows = ceil(len(deciles) / columns)
+    with figure_style("spread"):
+        figure = Figure(figsize=(2.5 * columns, 2.1 * rows))
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (axis, each) in zip(grid, deciles.items(), strict=False):
+            draw_spread(axes, each, AFTER)
+            axes.set_title(axis)
+        for axes in grid[len(deciles) :]:
+            axes.set_visible(False)
+        return to_svg(figure)
+
+
+def draw_spread(axes: Axes, deciles: Array, colour: str) -> None:
+    """Bands between a decile and its opposite, the median, and the largest as a thin line, over the epochs.
+
+    Args:
+        axes: Where to draw.
+        deciles: Shape (1 + epochs, 11).
+        colour: Of all of it.
+
+    Example:
+        >>> draw_spread(Figure().subplots(), np.ones((3, 11)), "#2f7fd1")
+    """
+    epochs = np.arange(len(deciles))
+    for low in range(1, 5):
+        axes.fill_between(epochs, deciles[:, low], deciles[:, 10 - low], color=colour, alpha=0.18, linewidth=0)
+    axes.plot(epochs, deciles[:, 5], color=colour)
+    axes.plot(epochs, deciles[:, 10], color=colour, linewidth=0.7)
+    axes.set_ylim(bottom=0)
 
 
 def _row(figure: Figure, count: int) -> list[Axes]:

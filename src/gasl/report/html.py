@@ -54,6 +54,7 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> Path:
         environment=environment_rows(data.result),
         curves=figures.curves(data.history),
         norms=figures.norms(data.norms),
+        spread=figures.spread(data.spread),
         features=figures.feature_maps(*data.features) if data.features else "",
     )
     with whole_file(path) as temporary:
