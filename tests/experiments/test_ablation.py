@@ -10,10 +10,11 @@ import torch
 import gasl
 from gasl.cli import main
 from gasl.experiments import ablation as module
-from gasl.experiments import ablation_run
+from gasl.experiments import ablation_clip, ablation_run, ablation_table
 from gasl.experiments.ablation import REFERENCES, ablation, catalogue, readings, stage_runs
+from gasl.experiments.ablation_clip import ClipSpec, clip_catalogue, missing_clips, run_clips
 from gasl.experiments.ablation_run import met, missing, run_stage, score, shortened
-from gasl.experiments.ablation_table import table, with_tables
+from gasl.experiments.ablation_table import clip_table, table, with_tables
 from gasl.experiments.identity import identity
 from gasl.experiments.recipes import RECIPES
 from gasl.experiments.run import RunOptions
@@ -154,6 +155,39 @@ def test_the_table_sets_readings_beside_group_lasso(tmp_path):
     assert lines[0] == "Screen: 784-500-300, seed 0: 103 of 129 runs."
     assert lines[4] == "| sa-log-alpha1-coupled | 1 | 4.25 | 3.25 | 2.25 | 2.25 | -0.75 | 282-100-15 |"
     assert lines[-1].endswith("| target missed by 1 of 1 | 784-100-15 |")
+
+
+def test_steps_to_a_loss_with_and_without_the_clip(tmp_path, monkeypatch):
+    """At a range of 1e-6 / lr little is learned; the record says when which loss was there."""
+    torch.set_num_threads(1)
+    phase = TrainConfig(epochs=1, lr=0.1, batch_size=40, drop_after=None, stop_after=None, clip=None)
+    specs = {
+        f"clip/mlp/plain-lr0.1-{how}": ClipSpec(
+            model="mlp", data="mnist5k", config=dataclasses.replace(phase, clip=clip)
+        )
+        for how, clip in (("none", None), ("paper", 1e-6))
+    }
+    for where in (ablation_clip, ablation_table):
+        monkeypatch.setattr(where, "clip_catalogue", lambda: specs)
+        monkeypatch.setattr(where, "SEEDS", (0,))
+    monkeypatch.setattr(ablation_table, "LOSSES", {"mlp": (1.0, 1e-3)})
+    monkeypatch.setattr(ablation_clip.Probe.__init__, "__defaults__", (20,))
+    assert len(missing_clips(tmp_path)) == 2
+    run_clips(tmp_path / "runs", QUIET, tmp_path)
+    assert missing_clips(tmp_path) == []
+    rows = json.loads(Path(record_path(tmp_path, "clip/mlp/plain-lr0.1-none", 0)).read_text())["rows"]
+    assert [row[0] for row in rows] == [20, 40, 60, 80, 100]
+    assert rows[-1][2] < rows[0][2]
+    lines = clip_table(tmp_path).splitlines()
+    assert lines[0] == "The clip of section 5: 2 of 2 runs."
+    first = next(row[0] for row in rows if row[2] <= 1.0)
+    assert f"| none | 1 | {first} to 1, - to 0.001 |" in lines[4]
+    assert "- to 1, - to 0.001" in lines[5]
+
+
+def test_clips_are_the_papers_the_fixed_one_and_none():
+    configs = [clip_catalogue()[f"clip/mlp/plain-lr0.2-{how}"].config for how in ("none", "paper", "fixed")]
+    assert [config.clip for config in configs] == [None, 0.1, pytest.approx(0.02)]
 
 
 def test_the_page_is_what_the_records_say():

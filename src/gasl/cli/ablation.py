@@ -10,7 +10,7 @@ __all__ = ["COMMANDS"]
 
 
 def ablate(
-    stage: Literal["screen", "seeds", "lenet5"] = "screen",
+    stage: Literal["screen", "seeds", "lenet5", "clip"] = "screen",
     dry_run: bool = False,
     show: bool = False,
     out: Path = Path("runs"),
@@ -22,7 +22,8 @@ def ablate(
     """Compare the readings of the paper at equal sparsity on MNIST; what is there is skipped.
 
     Args:
-        stage: screen (every reading, one seed), seeds (the 12 best, 5 seeds), or lenet5 (the 6 best of those).
+        stage: screen (every reading, one seed), seeds (the 12 best, 5 seeds), lenet5 (the 6 best of those), or clip
+            (steps to a given loss with and without the paper's gradient clip).
         dry_run: Only list the runs that are missing.
         show: Only print what the records have.
         out: The folder of all runs; dense networks in it are shared, and so are the runs among several processes.
@@ -31,18 +32,24 @@ def ablate(
         progress: Show a progress bar.
         hardware: What to train on.
     """
+    from gasl.experiments.ablation_clip import missing_clips, run_clips
     from gasl.experiments.ablation_run import missing, run_stage
-    from gasl.experiments.ablation_table import table
+    from gasl.experiments.ablation_table import clip_table, table
     from gasl.experiments.run import RunOptions
 
     place = records or str(out / "records" / "ablation")
+    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    clip = stage == "clip"
     if dry_run:
-        todo = missing(stage, place)
+        clips = [(name, spec.seed) for name, spec in missing_clips(place)] if clip else []
+        todo = clips if clip else missing(stage, place)
         print("\n".join([*(f"{name}, seed {seed}" for name, seed in todo), f"{len(todo)} runs are missing"]))
         return
-    if not show:
-        run_stage(stage, out, RunOptions(data_dir=data_dir, progress=progress, hardware=hardware), place)
-    print(table(stage, place))
+    if not show and clip:
+        run_clips(out, options, place)
+    elif not show:
+        run_stage(stage, out, options, place)
+    print(clip_table(place) if clip else table(stage, place))
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"ablate": ablate}

@@ -4,16 +4,18 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, ablation, stage_runs
+from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue, read_clip
 from gasl.experiments.ablation_run import met, score
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 
-__all__ = ["BEGIN", "END", "table", "with_tables"]
+__all__ = ["BEGIN", "END", "clip_table", "table", "with_tables"]
 
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_table -->"
 END = "<!-- end -->"
@@ -82,7 +84,7 @@ def with_tables(text: str, records: Place) -> str:
     """
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    parts = "\n\n".join(table(stage, records) for stage in STAGES)
+    parts = "\n\n".join([*(table(stage, records) for stage in STAGES), clip_table(records)])
     return f"{before}{BEGIN}\n\n{parts}\n\n{END}{after}"
 
 
@@ -120,6 +122,57 @@ def _mean(records: Sequence[Record]) -> float:
 
 def _met(record: Record) -> bool:
     return met(record, TARGETS[record["recipe"].split("/")[1]])
+
+
+def clip_table(records: Place) -> str:
+    """What was found, as far as it was run.
+
+    Args:
+        records: The folder of the ablation's records, or an address.
+
+    Returns:
+        Markdown: for each learning rate and clip the median of the steps to a validation loss (a dash where fewer than
+        half of the seeds reached it), the validation loss at the end, and the share of steps in which the paper's clip
+        acts or would have acted.
+
+    Example:
+        >>> clip_table("nowhere")
+        'The clip of section 5: 0 of 108 runs.'
+    """
+    found: dict[str, list[list[list[float | None]]]] = {}
+    for name, spec in clip_catalogue().items():
+        each = [read_clip(records, name, replace(spec, seed=seed)) for seed in SEEDS]
+        if rows := [record["rows"] for record in each if record is not None]:
+            found[name] = rows
+    count = sum(map(len, found.values()))
+    title = f"The clip of section 5: {count} of {len(clip_catalogue()) * len(SEEDS)} runs."
+    if not count:
+        return title
+    lines = [
+        title,
+        "",
+        "| training | clip | seeds | steps to the losses | loss at the end | steps with an entry beyond 0.1 / lr, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, runs in found.items():
+        _, model, label = name.split("/")
+        training, _, how = label.rpartition("-")
+        steps = ", ".join(f"{_steps(runs, loss)} to {loss:g}" for loss in LOSSES[model])
+        ends = [end for run in runs if (end := run[-1][2]) is not None]
+        last = f"{mean(ends):.3f}" if len(ends) == len(runs) else "no number"
+        clipped = 100 * mean(row[3] or 0.0 for run in runs for row in run)
+        lines.append(f"| {model}, {training} | {how} | {len(runs)} | {steps} | {last} | {clipped:.1f} |")
+    return "\n".join(lines)
+
+
+def _steps(runs: Sequence[Sequence[Sequence[float | None]]], loss: float) -> str:
+    """The median of the first steps with at most this validation loss."""
+    first = [next((row[0] for row in run if row[2] is not None and row[2] <= loss), None) for run in runs]
+    reached = [step for step in first if step is not None]
+    if 2 * len(reached) < len(first):
+        return "-"
+    late = [float("inf")] * (len(first) - len(reached))
+    return f"{median([*reached, *late]):.0f}"
 
 
 if __name__ == "__main__":
