@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test install check bench zoo cards docs clean
+.PHONY: run test install check bench zoo cards results docs clean
 
 run: $(STAMP)
 	$(BIN)/gasl demo
@@ -47,6 +47,10 @@ zoo: $(STAMP)
 # The tables of the method cards, from the records in docs/records/methods.
 cards: $(STAMP)
 	$(BIN)/python -m gasl.report.cards
+
+# docs/results.md, from the same records.
+results: $(STAMP)
+	$(BIN)/python -m gasl.report.results
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[docs]"

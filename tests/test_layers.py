@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "data": CORE | {"safetensors", "numpy", "datasets", "PIL", "mlxtend"},
     "training": CORE | {"safetensors", "lightning", "rich"},
     "experiments": CORE | {"safetensors", "lightning", "rich", "fsspec"},
-    "report": {"safetensors", "numpy", "matplotlib", "cycler", "jinja2", "rich"},
+    "report": {"safetensors", "numpy", "matplotlib", "cycler", "jinja2", "rich", "pandas"},
     "cli": CORE | {"jsonargparse", "yaml", "rich"},
 }
 CAN_RUN_CODE = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}  # what is loaded is never code

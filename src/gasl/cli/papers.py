@@ -97,4 +97,19 @@ def figure(
         print(f"written: {path}")
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"table": table, "figure": figure}
+def records(records: str = "runs/records", to: str | None = None) -> None:
+    """List all records, or write them as one table to a .csv or .parquet file.
+
+    Args:
+        records: The folder of records, or an address such as s3://bucket/records.
+        to: The file; its path or address.
+    """
+    from gasl.report.frame import export_records, record_lines
+
+    if to is None:
+        print("\n".join(record_lines(records)))
+    else:
+        print(f"written: {to}, {export_records(records, to)} records")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"table": table, "figure": figure, "records": records}

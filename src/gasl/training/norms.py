@@ -31,20 +31,31 @@ def measure_norms_(model: nn.Module, images: Iterable[Tensor]) -> None:
     """
     modes = {module: module.training for module in model.modules()}
     norms = [m for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    momenta = [norm.momentum for norm in norms]
+    sums: dict[nn.Module, list[Tensor]] = {}
+
+    def of_this_batch(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        # A norm in training mode would draw the factors of its scale anew; so it stays in evaluation, with these.
+        values = inputs[0].detach().transpose(0, 1).flatten(1)
+        mean, var = values.mean(1), values.var(1, correction=0)
+        norm.get_buffer("running_mean").copy_(mean)
+        norm.get_buffer("running_var").copy_(var)
+        unbiased = var * (values.shape[1] / max(1, values.shape[1] - 1))
+        before = sums.get(norm, [torch.zeros_like(mean), torch.zeros_like(var), torch.zeros(())])
+        sums[norm] = [old + new for old, new in zip(before, (mean, unbiased, torch.ones(())), strict=True)]
+
     model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-        norm.momentum = None  # the plain mean over all batches
+    hooks = [norm.register_forward_pre_hook(of_this_batch) for norm in norms]
     try:
         for batch in images:
             model(batch)
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for hook in hooks:
+            hook.remove()
         for module, training in modes.items():
             module.training = training
+    for norm, (mean, var, count) in sums.items():
+        norm.get_buffer("running_mean").copy_(mean / count)
+        norm.get_buffer("running_var").copy_(var / count)
 
 
 class FreshNorms(lightning.Callback):

@@ -1,0 +1,75 @@
+"""``docs/results.md``: findings and tables from the records alone. ``make results`` writes it again."""
+
+from pathlib import Path
+
+from gasl.experiments.places import Place
+from gasl.experiments.tables import Entry, entries
+from gasl.report.findings import findings
+from gasl.report.stages import made_of
+from gasl.report.tables import found
+
+__all__ = ["results", "write_results"]
+
+_TITLES = {
+    1: "LeNet-5-Caffe and 784-500-300 on MNIST",
+    2: "VGG-16 on CIFAR",
+    3: "The rise of the error at 60, 70 and 80 % of sparsity",
+    4: "The rise of the error by alpha",
+}
+_ABOUT = """\
+Made from the records in docs/records/methods by `make results`; nothing here is written by hand. Our errors are on the
+test part, which is read once, with the weights of the last epoch; mean ± standard deviation over seeds, one seed has no
+spread. Sparsity counts units that were removed: layer by layer for MNIST, all units together for VGG-16. MACs are one
+image's. "Faster" is measured in turn with the dense network on one thread of a shared machine with two cores. The
+paper's values are beside ours as printed; it says of neither sparsity nor speed-up what they count, and its Tables 3
+and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short` in
+place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
+
+
+def results(records: Place, figure: str | None = None) -> str:
+    """The page.
+
+    Args:
+        records: The folder of records, or an address.
+        figure: Where Figure 1 lies, seen from the page; None leaves it out.
+
+    Returns:
+        Markdown.
+
+    Example:
+        >>> results("nowhere").splitlines()[0]
+        '# Results'
+    """
+    rows = {number: entries(number) for number in _TITLES}
+    everything: list[Entry] = [entry for each in rows.values() for entry in each]
+    runs = found(everything, records)
+    parts = ["# Results", "", _ABOUT, "", "## What was found", ""]
+    parts += [f"{i}. {said}" for i, said in enumerate(findings(runs), 1)]
+    for number, title in _TITLES.items():
+        parts += ["", f"## Table {number}: {title}", "", f"`gasl table {number}`"]
+        for made in made_of(rows[number], runs):
+            parts += ["", made.markdown()]
+    parts += ["", "## Figure 1: what attention does", "", "`gasl figure 1`", ""]
+    parts += [f"![Feature maps and norms of LeNet-5's second convolution]({figure})" if figure else "Not drawn yet."]
+    return "\n".join(parts) + "\n"
+
+
+def write_results(root: Path) -> Path:
+    """Write the page of the repository.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        The page.
+    """
+    figure = "figures/figure1.png"
+    page = root / "docs" / "results.md"
+    page.write_text(
+        results(root / "docs" / "records" / "methods", figure if (root / "docs" / figure).is_file() else None)
+    )
+    return page
+
+
+if __name__ == "__main__":
+    print(write_results(Path.cwd()))
