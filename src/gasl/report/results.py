@@ -22,8 +22,8 @@ test part, which is read once, with the weights of the last epoch; mean ± stand
 spread. Sparsity counts units that were removed: layer by layer for MNIST, all units together for VGG-16. MACs are one
 image's. "Faster" is measured in turn with the dense network on one thread of a shared machine with two cores. The
 paper's values are beside ours as printed; it says of neither sparsity nor speed-up what they count, and its Tables 3
-and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short` in
-place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
+and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short`
+in place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
 
 
 def results(records: Place, figure: str | None = None) -> str:
