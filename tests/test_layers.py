@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "files/export.py": CORE | {"onnx", "onnxruntime", "onnxscript"},
     "data": CORE | {"safetensors", "numpy", "datasets", "PIL", "mlxtend"},
     "training": CORE | {"safetensors", "lightning", "rich"},
-    "experiments": CORE | {"safetensors", "lightning", "rich", "fsspec"},
+    "experiments": CORE | {"safetensors", "lightning", "rich", "fsspec", "ray"},
     "report": {"safetensors", "numpy", "matplotlib", "cycler", "jinja2", "rich", "pandas"},
     "cli": CORE | {"jsonargparse", "yaml", "rich"},
 }

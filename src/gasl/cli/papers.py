@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from gasl.experiments.places import Place
+from gasl.experiments.resources import Resources
 from gasl.training.config import Hardware
+
+if TYPE_CHECKING:
+    from gasl.experiments.jobs import Job
+    from gasl.experiments.run import RunOptions
 
 __all__ = ["COMMANDS"]
 
@@ -23,6 +29,8 @@ def table(
     data_dir: Path | None = None,
     progress: bool = True,
     hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+    engine: Literal["local", "ray"] = "local",
+    ray: Resources = Resources(),  # noqa: B008 - a frozen value
 ) -> None:
     """Run a table of the paper, 1 to 4, and print it: what is there is skipped, what was cut off goes on.
 
@@ -40,8 +48,10 @@ def table(
         data_dir: The folder that holds the data sets; GASL_DATA by default.
         progress: Show a progress bar.
         hardware: What to train on.
+        engine: local runs one after another, ray many at a time, on this machine or a cluster.
+        ray: What Ray is asked for.
     """
-    from gasl.experiments.jobs import plan, run_jobs
+    from gasl.experiments.jobs import plan
     from gasl.experiments.run import RunOptions
     from gasl.experiments.tables import Choice, entries, jobs_of
     from gasl.report.console import print_plan, print_tables
@@ -54,10 +64,58 @@ def table(
         print_plan(plan(jobs_of(rows), out, place))
         return
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
-    failed = [] if show else run_jobs(jobs_of(rows), out, options, place)
+    failed = [] if show else _run(jobs_of(rows), out, options, place, engine, ray)
     print_tables(made_of(rows, found(rows, place)))
     for line in failed:
         print(f"failed: {line}")
+
+
+def _run(
+    jobs: "list[Job]", out: Path, options: "RunOptions", records: Place, engine: str, resources: Resources
+) -> list[str]:
+    """By one engine or the other."""
+    from gasl.experiments.jobs import run_jobs
+    from gasl.experiments.on_ray import run_on_ray
+
+    if engine == "ray":
+        return run_on_ray(jobs, out, options, records, resources)
+    return run_jobs(jobs, out, options, records)
+
+
+def sweep(
+    name: str,
+    values: dict[str, list[Any]] | None = None,
+    number: int | None = None,
+    seed: int = 0,
+    out: Path = Path("runs"),
+    data_dir: Path | None = None,
+    progress: bool = True,
+    hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
+    engine: Literal["local", "ray"] = "local",
+    ray: Resources = Resources(),  # noqa: B008 - a frozen value
+) -> None:
+    """Search for hyper-parameters around a recipe or a table's row, on the validation part alone.
+
+    Args:
+        name: E.g. mlp/gasl or cifar10/vgg16-0.25-short/gasl.
+        values: The values of each field, e.g. {method.strength: [0.1, 0.2], sparse.lr: [0.02, 0.05]}.
+        number: How many choices to draw at random; all by default.
+        seed: Of the draw and of the runs.
+        out: The folder of all runs.
+        data_dir: The folder that holds the data sets; GASL_DATA by default.
+        progress: Show a progress bar.
+        hardware: What to train on.
+        engine: local runs one after another, ray many at a time, on this machine or a cluster.
+        ray: What Ray is asked for.
+    """
+    from gasl.experiments.run import RunOptions
+    from gasl.experiments.sweep import ranked, sweep_jobs, sweep_records
+
+    values = values or {}
+    jobs = sweep_jobs(name, values, number, seed)
+    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware, test=False)
+    failed = _run(jobs, out, options, sweep_records(out), engine, ray)
+    print("\n".join([*ranked(jobs, values, out), *(f"failed: {line}" for line in failed)]))
 
 
 def figure(
@@ -112,4 +170,4 @@ def records(records: str = "runs/records", to: str | None = None) -> None:
         print(f"written: {to}, {export_records(records, to)} records")
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"table": table, "figure": figure, "records": records}
+COMMANDS: Mapping[str, Callable[..., None]] = {"table": table, "figure": figure, "records": records, "sweep": sweep}

@@ -22,7 +22,7 @@ except ImportError as missing:
 __all__ = ["ParseError", "parse"]
 
 
-_POSITIONAL = ("figure", "report", "run", "table")  # their first word needs no flag
+_POSITIONAL = ("figure", "report", "run", "sweep", "table")  # their first word needs no flag
 _OPTIONAL = {"methods": ("name", "the method to explain; all are listed without it")}  # it needs no flag either
 
 

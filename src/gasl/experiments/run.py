@@ -28,7 +28,7 @@ from gasl.training.run import FitResult, fit
 from gasl.training.shell import lightning
 from gasl.training.spread import NormSpread
 
-__all__ = ["SPARSE", "RunOptions", "train_run"]
+__all__ = ["SPARSE", "RunOptions", "still", "train_dense", "train_run"]
 
 SPARSE = "sparse.safetensors"  # the network before removal and tuning, from which another run may go on
 
@@ -43,6 +43,7 @@ class RunOptions:
         dense: Where the dense phase is kept, for other runs that begin with the same one; None keeps it in the run's
             own folder.
         start: The network that the run's start left, see :data:`SPARSE`; needed where the spec has a start.
+        test: Whether the errors at the end are those of the test part; else, in a search, of the validation part.
         progress: Show a progress bar.
         tensorboard: Also write TensorBoard's files.
         hardware: What to train on.
@@ -53,6 +54,7 @@ class RunOptions:
     resume: bool = False
     dense: Path | None = None
     start: Path | None = None
+    test: bool = True
     progress: bool = True
     tensorboard: bool = False
     hardware: Hardware = dataclasses.field(default_factory=Hardware)
@@ -115,8 +117,32 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after), norms.arrays())
         options.say("measuring")
         costs = compare(dense, small, example)
-        errors = error_percent(dense, data.test), error_percent(small, data.test)
-        return write_record(out, outcome, costs, errors, data.test.images[:1])
+        part = data.test if options.test else data.validation
+        errors = error_percent(dense, part), error_percent(small, part)
+        return write_record(out, outcome, costs, errors, part.images[:1])
+
+
+def train_dense(spec: RunSpec, options: RunOptions) -> None:
+    """The dense phase of a run alone, for all runs that begin with it.
+
+    Args:
+        spec: Any run that begins with it.
+        options: How; ``dense`` says where it is kept.
+
+    Raises:
+        InputError: If the data or the network are not to be had, or another process is at it.
+
+    Example:
+        >>> train_dense(RunSpec(data="mnist"), RunOptions(dense=Path("runs/dense/x")))  # doctest: +SKIP
+    """
+    data = load(spec.data, options.data_dir)
+    with torch.random.fork_rng():
+        torch.manual_seed(spec.seed)
+        model = network(factory(spec.model, spec.model_args), None)
+        _check(model, default_preprocess(data.train.shape).evaluate(data.validation.images[:1]), data.train)
+        assert options.dense is not None  # it would be kept nowhere
+        options.say("training the dense network")
+        _fit(model, data, options.dense, "dense", spec, options)
 
 
 def _beginning(

@@ -1,0 +1,157 @@
+"""A search for hyper-parameters: a run for each choice of values, judged on the validation part alone."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from gasl.errors import InputError, unknown_name
+from gasl.experiments import recipes
+from gasl.experiments.identity import identity
+from gasl.experiments.jobs import Job, all_records
+from gasl.experiments.spec import RunSpec
+from gasl.experiments.tables import entries
+
+__all__ = ["changed", "named", "ranked", "sweep_jobs", "sweep_records"]
+
+Values = Mapping[str, Sequence[Any]]
+
+
+def named(name: str) -> RunSpec:
+    """A recipe, or the run of a table's row, by its name.
+
+    Args:
+        name: E.g. lenet5/gasl or cifar10/vgg16-0.25-short/gasl.
+
+    Returns:
+        The run of seed 0.
+
+    Raises:
+        InputError: If there is none of that name.
+
+    Example:
+        >>> named("cifar10/vgg16-0.25-short/l0").model
+        'vgg16'
+    """
+    known = dict(recipes.RECIPES)
+    for number in (1, 2, 3, 4):
+        known |= {entry.name: entry.spec for entry in entries(number)}
+    if name not in known:
+        raise unknown_name("run", name, known)
+    return known[name]
+
+
+def changed(spec: RunSpec, path: str, value: object) -> RunSpec:
+    """A run with one of its fields set otherwise.
+
+    Args:
+        spec: The run.
+        path: Names with dots between them, e.g. method.strength, sparse.lr or target.macs.
+        value: The new value.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: If there is no such field, or it does not take the value.
+
+    Example:
+        >>> changed(RunSpec(), "method.strength", 0.25).method.strength
+        0.25
+    """
+    made = _set(spec, path.split("."), value, path)
+    assert isinstance(made, RunSpec)  # as what went in
+    return made
+
+
+def _set(thing: Any, names: Sequence[str], value: object, path: str) -> Any:
+    first, *rest = names
+    if not is_dataclass(thing):
+        raise InputError(f"{path} names a field of {thing!r}, which has none")
+    known = [f.name for f in fields(thing)]
+    if first not in known:
+        raise unknown_name(f"field of {type(thing).__name__}", first, known)
+    new = _set(getattr(thing, first), rest, value, path) if rest else value
+    try:
+        return replace(thing, **{first: new})  # type: ignore[type-var]  # no class, as is_dataclass may also mean
+    except TypeError as error:
+        raise InputError(f"{path} cannot be {value!r}: {error}") from error
+
+
+def sweep_jobs(name: str, values: Values, number: int | None = None, seed: int = 0) -> list[Job]:
+    """The runs of a search: every choice of values, or some of them at random.
+
+    Args:
+        name: What is searched around, see :func:`named`.
+        values: The values of each field, by its path.
+        number: How many choices to draw; None takes all.
+        seed: Of the draw, and of the runs.
+
+    Returns:
+        One run for each choice; its name has its identity in it.
+
+    Raises:
+        InputError: If there is nothing to search, or a field is unknown.
+
+    Example:
+        >>> runs = sweep_jobs("mlp/gasl", {"method.strength": [0.1, 0.2], "sparse.lr": [0.02, 0.05]})
+        >>> len(runs), runs[1].spec.sparse.lr
+        (4, 0.05)
+    """
+    if not values or not all(values.values()):
+        raise InputError("a search needs values, e.g. --values '{method.strength: [0.1, 0.2]}'")
+    if number is not None and number < 1:
+        raise InputError(f"number must be 1 or more, got {number}")
+    choices = list(product(*values.values()))
+    if number is not None and number < len(choices):
+        choices = random.Random(seed).sample(choices, number)
+    jobs = []
+    for choice in choices:
+        spec = named(name).seeded(seed)
+        for path, value in zip(values, choice, strict=True):
+            spec = changed(spec, path, value)
+        jobs.append(Job(name=f"sweeps/{name}-{identity(spec)}", spec=spec))
+    return jobs
+
+
+def sweep_records(out: Path) -> Path:
+    """Where the records of searches lie: away from the others, because their errors are those of validation.
+
+    Example:
+        >>> sweep_records(Path("runs")).as_posix()
+        'runs/sweeps/records'
+    """
+    return out / "sweeps" / "records"
+
+
+def ranked(jobs: Sequence[Job], values: Values, out: Path) -> list[str]:
+    """The runs that are there, the lowest validation error first.
+
+    Args:
+        jobs: From :func:`sweep_jobs`.
+        values: As there; their fields are shown.
+        out: The folder of all runs.
+
+    Returns:
+        A line for each run.
+
+    Example:
+        >>> ranked([], {"method.strength": [0.1]}, Path("nowhere"))
+        []
+    """
+    known = {record["identity"]: record for record in all_records(sweep_records(out))}
+    there = [(known[identity(job.spec)], job.spec) for job in jobs if identity(job.spec) in known]
+    lines = []
+    for record, spec in sorted(there, key=lambda pair: float(pair[0]["error_small"])):
+        chosen = ", ".join(f"{path}={_get(spec, path)!r}" for path in values)
+        fewer = record["macs"]["dense"] / record["macs"]["small"]
+        lines.append(f"{record['error_small']:6.2f} % validation, {fewer:5.1f}x fewer MACs: {chosen}")
+    return lines
+
+
+def _get(thing: Any, path: str) -> Any:
+    for name in path.split("."):
+        thing = getattr(thing, name)
+    return thing
