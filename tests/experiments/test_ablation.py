@@ -152,7 +152,7 @@ def test_the_table_sets_readings_beside_group_lasso(tmp_path):
     write(tmp_path, "ablate/mlp/sa-log-alpha1-coupled", 0, 2.25)
     write(tmp_path, "ablate/mlp/sa-cv-alpha1-coupled", 0, 1.0, widths=((784, 784), (100, 500), (15, 300)))
     lines = table("screen", tmp_path).splitlines()
-    assert lines[0] == "Screen: 784-500-300, seed 0: 103 of 129 runs."
+    assert lines[0] == "Screen: 784-500-300, seed 0: 103 of 128 runs."
     assert lines[4] == "| sa-log-alpha1-coupled | 1 | 4.25 | 3.25 | 2.25 | 2.25 | -0.75 | 282-100-15 |"
     assert lines[-1].endswith("| target missed by 1 of 1 | 784-100-15 |")
 

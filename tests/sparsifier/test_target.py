@@ -60,6 +60,8 @@ def share(kind, removal, model, small, x):
         ("conv", gasl.GASL(), "sparsity", 0.7),
         ("conv", gasl.NetworkSlimming(strength=0.01), "params", 0.5),
         ("conv", gasl.StructuredAttention(strength=3.0), "macs", 0.4),
+        ("mlp", gasl.DepGraphNorm(), "macs", 0.4),
+        ("conv", gasl.MagnitudePruning(granularity="unit"), "params", 0.4),
     ],
 )
 def test_it_is_met(net, method, kind, value):
@@ -117,6 +119,31 @@ def test_axes_by_name():
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 10, "2": 15}
 
 
+@pytest.mark.parametrize("method", [gasl.MagnitudePruning(granularity="unit"), gasl.GASL()])
+def test_axes_by_name_whatever_the_method(method):
+    model = network("mlp")
+    target = gasl.Target(sparsity={"0.in": 0.33, "2": 0.9}, steps=300)
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 13, "0": 40, "2": 3}
+
+
+@pytest.mark.parametrize("method", [gasl.L1(strength=1e-3), gasl.MagnitudePruning(), gasl.SparseVD(strength=1e-4)])
+def test_single_weights_meet_it(method):
+    model = network("mlp")
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(sparsity=0.7, steps=400))
+    groups = sparsifier.param_groups()
+    groups[-1]["lr"] = 0.03
+    adam = isinstance(method, gasl.SparseVD)
+    optimizer = torch.optim.Adam(groups) if adam else torch.optim.SGD(groups, lr=0.05, momentum=0.9)
+    for _ in range(2):  # it is met, and then nothing changes
+        train(model, sparsifier, optimizer, 600, "mlp")
+        weights = [p for p in sparsifier.folded().parameters() if p.ndim > 1]
+        left = sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
+        assert 0.29 <= left <= 0.3
+
+
 def test_a_strength_that_is_too_high_kills_no_more_than_asked():
     model = network("mlp")
     method = gasl.GroupLasso(strength=50.0)
@@ -155,11 +182,23 @@ def test_gates_meet_it_too():
         torch.testing.assert_close(sparsifier.finish()(x), out, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [gasl.GASL(), gasl.L0(strength=1e-3)])
-def test_a_run_goes_on_to_the_bit(method):
+AXES = {"sparsity": {"0": 0.7, "0.in": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("method", "goal"),
+    [
+        (gasl.GASL(), {"params": 0.3}),
+        (gasl.GASL(), AXES),
+        (gasl.L0(strength=1e-3), {"params": 0.3}),
+        (gasl.DepGraphNorm(), {"macs": 0.3}),
+        (gasl.MagnitudePruning(), {"sparsity": 0.8}),
+    ],
+)
+def test_a_run_goes_on_to_the_bit(method, goal):
     def made():
         model = network("mlp", torch.float64)
-        sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(params=0.3, steps=300))
+        sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(**goal, steps=300))
         return model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
 
     model, sparsifier, optimizer = made()
@@ -181,9 +220,11 @@ def test_a_run_goes_on_to_the_bit(method):
     [
         (gasl.GASL(), {"params": 1e-4}, r"cannot be met: with 3 units left.*params are at 0.00"),
         (gasl.GASL(), {"sparsity": {"nowhere": 0.5}}, r"names \['nowhere'\]"),
-        (gasl.GASL(step="loss"), {"params": 0.5}, "needs a method whose strength makes whole units exactly zero"),
-        (gasl.L1(), {"params": 0.5}, "needs a method whose strength"),
-        (gasl.DepGraphNorm(), {"params": 0.5}, "needs a method whose strength"),
+        (gasl.GASL(step="loss"), {"params": 0.5}, "needs a method that makes units exactly zero"),
+        (gasl.L1(), {"params": 0.5}, "single weights have one target"),
+        (gasl.L1(), {"sparsity": {"0.weight": 0.5}}, "single weights have one target"),
+        (gasl.DepGraphNorm(fraction=0.5, cut_at=9), {"params": 0.5}, "leave the method's own cut out"),
+        (gasl.MagnitudePruning(density=0.5), {"sparsity": 0.5}, "leave the method's own cut out"),
     ],
 )
 def test_what_cannot_be_met_is_refused(method, target, message):

@@ -120,6 +120,7 @@ class Method:
     paper: ClassVar[str] = ""  # where it comes from: authors, title, year
     usual_strength: ClassVar[float | None] = 0.1  # what a run takes if it is given none; None: there is no penalty
     kills: ClassVar[bool] = True  # whether a strength alone makes units exactly zero
+    cuts: ClassVar[bool] = False  # whether it takes the smallest groups at once, as :meth:`chosen` says
 
     strength: float | None = None
     scope: Scope = "coupled"
@@ -146,6 +147,19 @@ class Method:
 
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
         """Change the weights after the optimizer's step; ``lr`` gives the step size of each parameter."""
+
+    def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
+        """The groups that a method which cuts takes first, when a target asks for a fraction of all.
+
+        Args:
+            norms: The group norms, one tensor an axis.
+            floors: How many of each axis stay at least.
+            fraction: How many are to be zero.
+
+        Returns:
+            One bool tensor an axis.
+        """
+        raise NotImplementedError(type(self).__name__)  # a method that cuts has this
 
     @classmethod
     def _from_preset(cls, presets: Mapping[str, Mapping[str, Any]], name: str, overrides: Mapping[str, Any]) -> Self:

@@ -53,6 +53,10 @@ class CutPenalty(Penalty, ABC):
         """By what groups of different axes are ranked together: their norms, unless a penalty says otherwise."""
         return list(norms)
 
+    def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
+        """The smallest groups of the whole network, by importance."""
+        return smallest_of_all(self.importance(norms), fraction, floors)
+
     def cut(self, groups: Groups, state: State) -> list[Tensor] | None:
         """The smallest groups of the network, and those that are zero already; once."""
         if self.fraction is None or self.cut_at is None or state.dead is not None or state.step + 1 < self.cut_at:

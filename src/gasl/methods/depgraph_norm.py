@@ -31,7 +31,7 @@ class DepGraphNorm(CutPenalty):
     Readings: the paper's I_k is a root mean square over a unit's tensors, here n_k is the root of the sum; all units of
     an axis have the same tensors, so gamma is the same. Biases and norm shifts belong to the group. For the cut, norms
     are divided by the mean of their axis. The paper cuts in 400 small steps up to a number of operations; here it is
-    one cut to a fraction of the units.
+    one cut to a fraction of the units, or, where the sparsifier has a target, 25 along its schedule.
 
     Args:
         strength: Initial weight of the penalty; null when it is calibrated or controlled.
@@ -56,6 +56,7 @@ class DepGraphNorm(CutPenalty):
     )
     usual_strength: ClassVar[float | None] = 5e-4
     kills: ClassVar[bool] = False
+    cuts: ClassVar[bool] = True
 
     alpha: float = 4.0
 

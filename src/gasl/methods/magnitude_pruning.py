@@ -14,7 +14,7 @@ What goes in round r, by one of three rules::
 There is no term of the loss. What is left goes on from its values; the optimizer's state of what went is cleared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -64,6 +64,7 @@ class MagnitudePruning(Method):
     )
     usual_strength: ClassVar[float | None] = None
     kills: ClassVar[bool] = False
+    cuts: ClassVar[bool] = True
 
     granularity: Granularity = "weight"
     density: float | Mapping[str, float] | None = None
@@ -126,11 +127,20 @@ class MagnitudePruning(Method):
     @torch.no_grad()
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
         """Take what a round takes, and keep at zero what went before."""
+        if state.gone is not None:  # a target says what goes
+            groups.clear_(state.gone)
+            return
         late = state.step + 1 - self.start
         if late >= 0 and (state.dead is None or (late % self.every == 0 and late // self.every < self.rounds)):
             state.dead = self._round(groups, min(late // self.every + 1, self.rounds), state.dead)
         if state.dead is not None:
             groups.clear_(state.dead)
+
+    def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
+        """The smallest groups of each layer, the same part of each."""
+        sizes = [n.numel() for n in norms]
+        counts = [min(round(fraction * m), m - min(f, m)) for m, f in zip(sizes, floors, strict=True)]
+        return [smallest(n, count) for n, count in zip(norms, counts, strict=True)]
 
     def _round(self, groups: Groups, done: int, before: list[Tensor] | None) -> list[Tensor]:
         if self.granularity == "unit":

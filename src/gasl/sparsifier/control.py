@@ -1,11 +1,11 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isnan, log
-from typing import Any
+from math import log
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
@@ -14,6 +14,7 @@ from gasl.maths.control import allowance, next_strength, wanted_share
 from gasl.methods.base import Method, State
 from gasl.methods.posterior import UnitPosterior
 from gasl.removal.liveness import Liveness, liveness
+from gasl.sparsifier.living import alive_units, scores, weakest
 from gasl.sparsifier.memory import copies
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE, Target
@@ -21,9 +22,9 @@ from gasl.structure.axes import Structure
 from gasl.structure.running import ExampleInputs, named_tensors
 from gasl.structure.trace import trace
 
-__all__ = ["Controller", "controller_of"]
+__all__ = ["Controller"]
 
-_CHECKS, _APART = 100, 5  # checks over the target's steps, and steps between two at least
+_APART = 5  # steps between two checks at least
 _WHOLE = ""  # the name under which the error of the whole network is kept
 _SPAN = 20.0  # how far the strength may go from where it began, before it is late
 _AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
@@ -34,6 +35,7 @@ class Controller:
 
     Args:
         target: The target.
+        method: The method.
         model: Gives the network as it is in test mode, with nothing of a method in it.
         example_inputs: What the network takes.
         floors: Units that each axis keeps whatever happens.
@@ -46,14 +48,17 @@ class Controller:
     Example:
         >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.zeros(2, 4)
         >>> floors = {"0.in": 1, "0": 1}
-        >>> controller = Controller(Target(params=0.5), lambda: net, x, floors, frozenset())
+        >>> controller = Controller(Target(params=0.5), Method(), lambda: net, x, floors, frozenset())
         >>> controller.left()
         1.0
     """
 
+    checks: ClassVar[int] = 100  # over the target's steps
+
     def __init__(
         self,
         target: Target,
+        method: Method,
         model: Callable[[], nn.Module],
         example_inputs: ExampleInputs,
         floors: Mapping[str, int],
@@ -61,7 +66,8 @@ class Controller:
         state: State | None = None,
     ) -> None:
         self.target = target
-        self.every = max(_APART, target.horizon // _CHECKS)
+        self.method = method
+        self.every = max(_APART, target.horizon // self.checks)
         self._model = model
         self._example_inputs = example_inputs
         self._protect = protect
@@ -97,13 +103,13 @@ class Controller:
         left = self._share(model, structure, live)
         alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
         met = left <= self._share.goal + 1e-9
-        own = _alive(groups, state)
+        own = alive_units(groups, state)
         floors = own
         if not met:
             self._press(groups, state, left, alive)
             floors = self._allowed(left, alive, own)
             if floors == own:
-                last = self._last_unit(model, structure, left, _weakest(_scores(groups, state), live))
+                last = self._last_unit(model, structure, left, weakest(scores(groups, state), live))
                 met, floors = last is None, own if last is None else own | {last: own[last] - 1}
         self._set_floors(floors, groups, state)
         if state.posterior is None:
@@ -117,7 +123,7 @@ class Controller:
         if state.posterior is None:
             state.gone = groups.dead()
         alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
-        self._set_floors(self._allowed(self._share(*look), alive, _alive(groups, state)), groups, state)
+        self._set_floors(self._allowed(self._share(*look), alive, alive_units(groups, state)), groups, state)
 
     def _allowed(self, left: float, alive: Mapping[str, int], own: Mapping[str, int]) -> dict[str, int]:
         """The units of each axis that have to live until the next look."""
@@ -223,68 +229,3 @@ class Controller:
                 f"the target {self.target} cannot be met: with {sum(self._floors.values())} units left, the fewest "
                 f"that min_units and protect allow, {self._in_words(least)}; ask for no less"
             )
-
-
-def _alive(groups: UnitGroups, state: State) -> dict[str, int]:
-    """Units of each axis that are alive by their own weights, those included that a floor holds."""
-    if isinstance(posterior := state.posterior, UnitPosterior):
-        return {site.name: int((posterior.test(axis) != 0).sum()) for axis, site in enumerate(posterior.units)}
-    return {name: int((~dead).sum()) for name, dead in zip(groups.names, groups.dead(), strict=True)}
-
-
-def _scores(groups: UnitGroups, state: State) -> dict[str, Tensor]:
-    """For the units of each axis a number that is above 0 while they are alive, and the lower the sooner they die."""
-    if isinstance(state.posterior, UnitPosterior):
-        return {site.name: state.posterior.score(axis) for axis, site in enumerate(state.posterior.units)}
-    return dict(zip(groups.names, groups.norms(), strict=True))
-
-
-def _weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, tuple[int, int]]:
-    """The next unit of each axis to die, of those that are still there, and how many these are."""
-    found = {}
-    for name, score in scores.items():
-        there = live.kept[name].to(score.device)
-        found[name] = int(torch.where(there, score, torch.inf).argmin()), int(there.sum())
-    return found
-
-
-def controller_of(
-    target: Target | None,
-    method: Method,
-    groups: UnitGroups | WeightGroups,
-    state: State,
-    model: Callable[[], nn.Module],
-    example_inputs: ExampleInputs,
-    floors: Mapping[str, int],
-    protect: frozenset[str],
-) -> Controller | None:
-    """The controller of a sparsifier that was given a target.
-
-    Args:
-        target: What was given; None for no controller.
-        method: The method.
-        groups: What it makes sparse.
-        state: Its state; a strength that is not known yet becomes the method's usual one.
-        model: As for :class:`Controller`, and so are the others.
-        example_inputs: What the network takes.
-        floors: Units that each axis keeps.
-        protect: Axes that stay whole.
-
-    Returns:
-        The controller.
-
-    Raises:
-        InputError: If no strength of the method makes whole units die, or the target cannot be met.
-    """
-    if target is None:
-        return None
-    if not (isinstance(groups, UnitGroups) and method.kills and getattr(method, "step", "proximal") == "proximal"):
-        raise InputError(
-            f"a target needs a method whose strength makes whole units exactly zero, got {method}; take e.g. GASL() "
-            "with granularity='unit' and step='proximal'"
-        )
-    if isnan(state.strength):
-        state.strength = method.usual_strength or 0.0
-    controller = Controller(target, model, example_inputs, floors, protect, state)
-    controller.begin(groups, state)
-    return controller

@@ -19,10 +19,10 @@ from gasl.methods.draws import Draws
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
-from gasl.sparsifier.control import controller_of
 from gasl.sparsifier.hosting import attach_posterior, folded, places_of
 from gasl.sparsifier.memory import copies, remember, restore_state
 from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
+from gasl.sparsifier.steering import controller_of
 from gasl.sparsifier.target import Target
 from gasl.sparsifier.watch import Watch
 from gasl.structure.checks import finite

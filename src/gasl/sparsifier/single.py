@@ -1,0 +1,113 @@
+"""The controller of single weights, and of columns: the share of them that is not zero, along the same schedule."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from gasl.errors import InputError
+from gasl.groups.weights import WeightGroups
+from gasl.maths.control import next_strength, wanted_share
+from gasl.methods.base import Groups, Method, State
+from gasl.sparsifier.memory import copies
+from gasl.sparsifier.target import Target
+from gasl.structure.running import named_tensors
+
+__all__ = ["WeightController"]
+
+_CHECKS, _APART = 200, 2
+
+
+class WeightController:
+    """Drives the share of the groups that are not zero to the target; of what a method makes sparse, weight by weight.
+
+    Args:
+        target: The target, a sparsity.
+        method: The method.
+        groups: What it makes sparse.
+        model: Gives the network as it is in test mode, with nothing of a method in it.
+        state: The method's state, of which it keeps what it sets.
+
+    Raises:
+        InputError: If the target is none of single weights.
+
+    Example:
+        >>> groups, state = WeightGroups({"weight": torch.ones(4)}), State(strength=1.0, generator=torch.Generator())
+        >>> controller = WeightController(Target(sparsity=0.5), Method(), groups, nn.Identity, state)
+        >>> controller.left(groups, state)
+        1.0
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        method: Method,
+        groups: WeightGroups,
+        model: Callable[[], nn.Module],
+        state: State,
+    ) -> None:
+        if target.kind != "units" or isinstance(target.sparsity, Mapping):
+            raise InputError(
+                f"single weights have one target, the part of them that is to be zero, got {target}; "
+                "give sparsity=0.9, or take a method with granularity='unit'"
+            )
+        self.target = target
+        self.method = method
+        self.every = max(_APART, target.horizon // _CHECKS)
+        self._model = model
+        self._state = state
+        self._error = 0.0
+        self._start = state.strength
+        if method.cuts:
+            state.gone = groups.dead()
+
+    @torch.no_grad()
+    def left(self, groups: Groups, state: State) -> float:
+        """The share of the groups that are not zero, in test mode."""
+        assert isinstance(groups, WeightGroups)  # or there would be no such controller
+        if state.posterior is None:
+            dead = [int(d.sum()) for d in groups.dead()]
+            whole = sum(d.numel() for d in groups.dead())
+        else:
+            tensors = named_tensors(self._model())
+            dead = [int((tensors[name] == 0).sum()) for name in groups.names]
+            whole = sum(tensor.numel() for tensor in groups.tensors.values())
+        return 1 - sum(dead) / whole
+
+    @torch.no_grad()
+    def check(self, groups: Groups, state: State) -> bool:
+        """Look every few steps, and set the strength for what comes, or cut.
+
+        Args:
+            groups: What the method makes sparse.
+            state: The method's state.
+
+        Returns:
+            Whether the target is met: nothing is to die any more.
+        """
+        if state.step % self.every:
+            return False
+        goal = self.target.goal()
+        wanted = wanted_share(state.step, self.target.horizon, goal)
+        if self.method.cuts:
+            assert state.gone is not None
+            chosen = self.method.chosen(groups.norms(), groups.floors, 1 - wanted)
+            state.gone = [old | new for old, new in zip(state.gone, chosen, strict=True)]
+            groups.clear_(state.gone)
+        left = self.left(groups, state)
+        if left <= goal + 1e-9:
+            return True
+        late = max(0, state.step - self.target.horizon) // self.every
+        before, self._error = self._error, left - wanted
+        state.strength = next_strength(state.strength, self._start, self._error, before, late)
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What lives."""
+        return {"error": self._error, "start": self._start, "gone": copies(self._state.gone)}
+
+    def load_state_dict(self, saved: Mapping[str, Any], groups: Groups, state: State) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+        self._error, self._start = float(saved["error"]), float(saved["start"])
+        state.gone = copies(saved["gone"], groups.zero().device)
