@@ -43,7 +43,8 @@ def test_equals_the_chain_layer_by_layer(inverse, seed, sizes, data):
         **{name: data.draw(st.booleans()) for name in ("normalise", "conditional", "detach")},
     }
     for given_beta in (None, beta):
-        got = guided_force(Rows.of(norms), norms, given_beta, inverse, **settings)
+        rows = Rows.of(norms)
+        got = rows.vectors(guided_force(rows, norms, given_beta, inverse, **settings))
         for g, want in zip(got, layer_by_layer(norms, given_beta, inverse, **settings), strict=True):
             torch.testing.assert_close(g, want, rtol=1e-9, atol=1e-12)
 
@@ -60,7 +61,8 @@ def test_both_branches_of_algorithm_1_occur_above():
 @pytest.mark.parametrize("normalise", [True, False])
 def test_layers_without_variance_stay_without_force_beside_others(inverse, normalise):
     norms = [torch.full((4,), 0.1), torch.tensor([1.0, 2.0, 4.0]), torch.zeros(2), torch.ones(1)]
-    got = guided_force(Rows.of(norms), norms, None, inverse, normalise=normalise)
+    rows = Rows.of(norms)
+    got = rows.vectors(guided_force(rows, norms, None, inverse, normalise=normalise))
     want = attention_force(norms, inverse, normalise=normalise)
     for g, w in zip(got, want, strict=True):
         torch.testing.assert_close(g, w, rtol=1e-5, atol=0)

@@ -29,7 +29,7 @@ class Floors:
     def __init__(self, sizes: Sequence[int], floors: Sequence[int]) -> None:
         self._sizes = list(sizes)
         self._most = min(max(floors), max(sizes))
-        self._small = any(size <= floor for size, floor in zip(sizes, floors, strict=True))
+        self._small = [size <= floor for size, floor in zip(sizes, floors, strict=True)]
         count = torch.tensor(self._sizes)
         self._floors = torch.minimum(torch.tensor(floors), count)
         self._axis = torch.repeat_interleave(torch.arange(len(sizes)), count)
@@ -37,6 +37,10 @@ class Floors:
         # The units of each axis in a row of a matrix; what is beyond its size is the entry after the last unit.
         self._rows = torch.full((len(sizes), max(sizes)), sum(sizes))
         self._rows[self._axis, column] = torch.arange(sum(sizes))
+
+    def free(self, axis: int) -> bool:
+        """Whether an axis has more units than must stay."""
+        return not self._small[axis]
 
     def factors(self, norms: Sequence[Tensor], rates: Sequence[Tensor], lr: float) -> list[Tensor]:
         """:func:`~gasl.maths.proximal.shrink_factors` of each axis, above the floors.
@@ -50,9 +54,10 @@ class Floors:
             One vector of factors an axis, where its norms live.
         """
         device = norms[0].device  # the host asks no other than a CPU whether there is anything to hold: it would wait
-        n, r = (torch.cat([v.to(device) for v in vectors]) for vectors in (norms, rates))
+        alike = all(v.device == device for v in (*norms, *rates))
+        n, r = (torch.cat([v if alike else v.to(device) for v in vectors]) for vectors in (norms, rates))
         factors = shrink_factors(n, r, lr)
-        if self._most and (self._small or n.device.type != "cpu" or not bool(factors.amin() > 0)):
+        if self._most and (any(self._small) or n.device.type != "cpu" or not bool(factors.amin() > 0)):
             factors = torch.where(self._held(n, factors), 1.0, factors)
         return [f.to(norm) for f, norm in zip(factors.split(self._sizes), norms, strict=True)]
 

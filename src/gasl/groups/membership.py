@@ -78,13 +78,13 @@ class Units:
     def __init__(self, member: Member, size: int) -> None:
         self.place: Slice = (member.tensor, member.dim)
         self._size = size
-        self._plain = member.units.numel() == size and bool((member.units == torch.arange(size)).all())
+        self.plain = member.units.numel() == size and bool((member.units == torch.arange(size)).all())
         self._whole = bool((member.units >= 0).all())
         self._units = member.units
 
     def collect(self, each: Tensor) -> Tensor:
         """Sum over the indices of each unit."""
-        if self._plain:
+        if self.plain:
             return each
         units = self._on(each.device)
         owned = each if self._whole else torch.where(units >= 0, each, 0.0)
@@ -92,7 +92,7 @@ class Units:
 
     def spread(self, factors: Tensor) -> Tensor:
         """Each index of the last dimension gets its unit's factor; one without a unit gets 1."""
-        if self._plain:
+        if self.plain:
             return factors
         units = self._on(factors.device)
         each = factors[..., units.clamp(min=0)]

@@ -3,26 +3,20 @@
 A weight between two units may lie in the groups of both; see :mod:`gasl.groups.membership`.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
-from operator import add
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from gasl.groups.floors import Floors
 from gasl.groups.membership import Units, group_followers, group_members
-from gasl.groups.rounds import Round, rounds
+from gasl.groups.step import Step, unit_norms
 from gasl.maths.norms import Orientation
-from gasl.maths.passes import Pass
-from gasl.maths.slices import root, scale_slices_, square_sums
+from gasl.maths.slices import scale_slices_, square_sums
 from gasl.structure.axes import Axis
 
 __all__ = ["UnitGroups", "versions"]
-
-_CACHED = 1 << 21  # elements, 8 MiB of float32: a part of most last-level caches
 
 
 def versions(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
@@ -78,7 +72,7 @@ class UnitGroups:
         floors = dict(zip((axis.name for axis in axes), min_units or [0] * len(axes), strict=True))
         self.axes = tuple(axis for axis in axes if group_members(axis, scope, linear))
         self._least_units = [floors[axis.name] for axis in self.axes]
-        self._planned: dict[float, list[tuple[Round, Floors]]] = {}
+        self._step: Step | None = None
         self._members = [[Units(m, a.size) for m in group_members(a, scope, linear)] for a in self.axes]
         self._followers = [
             [Units(m, a.size) for m in group_followers(a, scope, linear)] if a.name in silenced else []
@@ -105,7 +99,7 @@ class UnitGroups:
     def floors(self, floors: Sequence[int]) -> None:
         if list(floors) != self._least_units:
             self._least_units = list(floors)
-            self._planned.clear()
+            self._step = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,7 +118,7 @@ class UnitGroups:
         """One ``(M,)`` tensor of norms an axis."""
         if not torch.is_grad_enabled() and (known := self.known) is not None:
             return known
-        return self._norms(self._square_sums(), range(len(self.axes)))
+        return self._norms()
 
     @property
     def known(self) -> list[Tensor] | None:
@@ -148,7 +142,7 @@ class UnitGroups:
     @torch.no_grad()
     def dead(self) -> list[Tensor]:
         """One bool tensor an axis: which groups have a norm of 0, read from the weights."""
-        return [norms == 0 for norms in self._norms(self._square_sums(), range(len(self.axes)))]
+        return [norms == 0 for norms in self._norms()]
 
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
@@ -157,29 +151,11 @@ class UnitGroups:
         All norms are those of the weights as they come in. A weight in several groups is treated as
         :func:`~gasl.maths.slices.scale_slices_` says.
         """
-        steps = {name: lr(tensor) for name, tensor in self.tensors.items()}
-        weights = Pass(self._silent | self.tensors, self._dims)
-        factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
-        by_step: dict[float, dict[int, Tensor]] = {}
-        for now, floors in self._rounds():
-            weights.read(now.read)
-            norms = self._norms(weights.sums, now.axes)
-            for step in {steps[units.place[0]] for axis in now.axes for units in self._members[axis]}:
-                by_step[step] = dict(
-                    zip(now.axes, floors.factors(norms, [rates[a] for a in now.axes], step), strict=True)
-                )
-            for axis in now.axes:
-                for units in self._members[axis]:
-                    name, dim = units.place
-                    factors[name].append((dim, units.spread(by_step[steps[name]][axis])))
-                if self._followers[axis]:
-                    largest = [by_step[steps[units.place[0]]][axis] for units in self._members[axis]]
-                    alive = (reduce(torch.maximum, largest) > 0).to(largest[0].dtype)
-                    for units in self._followers[axis]:
-                        name, dim = units.place
-                        factors[name].append((dim, units.spread(alive)))
-            weights.scale_({name: factors[name] for name in now.write})
-        self._known = versions(self.tensors), self._norms(weights.finish(), range(len(self.axes)))
+        if self._step is None or not self._step.current:
+            floors = Floors([axis.size for axis in self.axes], self._least_units)
+            self._step = Step(self._silent | self.tensors, self._dims, self._members, self._followers, floors)
+        norms = self._step.shrink_(rates, {name: lr(tensor) for name, tensor in self.tensors.items()})
+        self._known = versions(self.tensors), norms
 
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
@@ -197,28 +173,6 @@ class UnitGroups:
         for name, tensor in (self._silent | self.tensors if within is None else within).items():
             scale_slices_(tensor, factors[name])
 
-    def _rounds(self) -> list[tuple[Round, Floors]]:
-        # On a CPU, parts of the cache's size. Elsewhere all at once: the fewer operations the better.
-        least = _CACHED if all(tensor.device.type == "cpu" for tensor in self.tensors.values()) else math.inf
-        if least not in self._planned:
-            sizes = {name: tensor.numel() for name, tensor in self.tensors.items()}
-            reads, owned = (
-                [[units.place[0] for units in units_of] for units_of in each]
-                for each in (self._members, map(add, self._members, self._followers))
-            )
-            self._planned[least] = [
-                (r, Floors([self.axes[a].size for a in r.axes], [self._least_units[a] for a in r.axes]))
-                for r in rounds(sizes, reads, owned, least)
-            ]
-        return self._planned[least]
-
-    def _square_sums(self) -> dict[str, list[Tensor]]:
-        return {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
-
-    def _norms(self, sums: Mapping[str, Sequence[Tensor]], axes: Iterable[int]) -> list[Tensor]:
-        def of(units: Units) -> Tensor:
-            name, dim = units.place
-            return units.collect(sums[name][self._dims[name].index(dim)])
-
-        squares = [reduce(add, map(of, self._members[axis])) for axis in axes]
-        return [root(s) for s in squares] if torch.is_grad_enabled() else list(torch._foreach_sqrt(squares))
+    def _norms(self) -> list[Tensor]:
+        sums = {name: square_sums(self.tensors[name], dims) for name, dims in self._dims.items()}
+        return unit_norms(self._members, self._dims, sums)

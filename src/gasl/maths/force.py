@@ -32,7 +32,7 @@ def guided_force(
     mixing: float = 1.0,
     conditional: bool = True,
     detach: bool = False,
-) -> list[Tensor]:
+) -> Tensor:
     """Derivative of the guided attention term with respect to each norm, in closed form and without a graph.
 
     Args:
@@ -48,27 +48,28 @@ def guided_force(
         detach: Whether V^r counts as a constant for the gradient.
 
     Returns:
-        One ``(M,)`` tensor per layer.
+        A layer in each row; see :meth:`~gasl.maths.rows.Rows.vectors`.
 
     Example:
         >>> norms = [torch.tensor([5.0, 0.0])]
         >>> guided_force(Rows([2], norms[0]), norms, None, "standardised", normalise=False)  # -z
-        [tensor([-1.,  1.])]
+        tensor([[-1.,  1.]])
     """
     n = rows.matrix(norms)
     v = elements(n, values)
     mean = rows.mean(v)
     spread = rows.inside * (v - mean)
-    variance = rows.mean(spread.square())
+    variance = rows.mean(spread * spread)
     if beta is not None:
         b = rows.matrix(beta)
-        random = rows.inside * torch.addcmul(-rows.mean(b * v), b, v)
-        c = mixing * (rows.mean(random.square()) > variance).to(v.dtype) if conditional else mean.new_tensor(mixing)
+        random = rows.inside * torch.addcmul(rows.minus_mean(b * v), b, v)
+        more = (rows.mean(random * random) > variance).to(v.dtype) if conditional else torch.ones_like(mean)
+        c = more if mixing == 1 else mixing * more
         spread = torch.addcmul(spread, random, c)
-        variance = rows.mean(spread.square())
+        variance = rows.mean(spread * spread)
     alive = varies(mean, variance)
     u = torch.where(alive, variance + eps * mean.square() if eps else variance, 1.0)
-    weight = rows.counts.sqrt() if normalise else rows.counts if inverse == "standardised" else 1.0
+    weight = rows.roots if normalise else rows.counts if inverse == "standardised" else 1.0
     psi = torch.where(alive, u / weight, 0.0).sum() if inverse == "total" else mean
     slopes = (torch.where(alive, slope, 0.0) / rows.counts for slope in partials(inverse, mean, u, weight, psi))
     by_mean, by_variance = slopes
@@ -76,4 +77,4 @@ def guided_force(
     if beta is not None and not detach:
         force = rows.inside * force
         force = force + b * c * (force - rows.mean(force))
-    return rows.vectors(force * elements_slope(n, values) if values == "squared" else force)
+    return force * elements_slope(n, values) if values == "squared" else force

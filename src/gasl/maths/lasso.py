@@ -1,6 +1,7 @@
 """The sparsity term of the paper: the group lasso, Theta of Eq. 2."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -52,4 +53,16 @@ def group_lasso_rates(norms: Sequence[Tensor], normalise: bool = True, strength:
         [tensor([0.5000, 0.5000, 0.5000, 0.5000])]
     """
     check_layers("group_lasso_rates", norms)
-    return [n.new_full((), strength * (n.numel() ** -0.5 if normalise else 1.0)).expand(n.shape) for n in norms]
+    kinds = {(n.dtype, n.device) for n in norms}
+    if len(kinds) > 1:
+        return [rate for n in norms for rate in group_lasso_rates([n], normalise, strength)]
+    return list(_rates(tuple(n.numel() for n in norms), normalise, strength, *kinds.pop()))
+
+
+@lru_cache(maxsize=16)
+def _rates(
+    sizes: tuple[int, ...], normalise: bool, strength: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    with torch.inference_mode(False):  # they are kept
+        rates = [strength * (size**-0.5 if normalise else 1.0) for size in sizes]
+        return tuple(torch.tensor(r, dtype=dtype, device=device).expand(n) for r, n in zip(rates, sizes, strict=True))

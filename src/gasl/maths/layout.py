@@ -4,13 +4,15 @@ On a CPU it is taken in blocks of rows that stay in the cache between the operat
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "single"]
+__all__ = ["HALF", "Layout", "single"]
 
 BLOCK = 1 << 18  # elements, 1 MiB of float32
+HALF = BLOCK // 2  # where there is a block of squares beside the one of weights
 
 
 def single(weight: Tensor) -> Tensor:
@@ -30,10 +32,16 @@ def single(weight: Tensor) -> Tensor:
 
 
 class Layout:
-    """A weight as the matrix that lies in memory: its outermost dimension, the first, by all others."""
+    """A weight as the matrix that lies in memory: its outermost dimension, the first, by all others.
 
-    def __init__(self, weight: Tensor) -> None:
+    Args:
+        weight: The weight.
+        block: Elements of a block of rows.
+    """
+
+    def __init__(self, weight: Tensor, block: int = BLOCK) -> None:
         self._order = list(range(weight.ndim))
+        self._block = block
         self._memory = weight
         if not weight.is_contiguous():
             self._order.sort(key=weight.stride().__getitem__, reverse=True)
@@ -41,11 +49,22 @@ class Layout:
         self.matrix = self._memory.flatten(1)
         self.first = self._order[0]
 
+    @cached_property
     def blocks(self) -> list[Tensor]:
         """The rows, on a CPU so few at a time that they stay in the cache."""
         if self.matrix.device.type != "cpu":
             return [self.matrix]
-        return list(self.matrix.split(max(1, BLOCK // max(1, self.matrix.shape[1]))))
+        return list(self.matrix.split(max(1, self._block // max(1, self.matrix.shape[1]))))
+
+    @cached_property
+    def heights(self) -> list[int]:
+        """How many rows each block has."""
+        return [block.shape[0] for block in self.blocks]
+
+    @property
+    def dense(self) -> bool:
+        """Whether the matrix is the weight's own memory; with gaps between its elements it is a copy."""
+        return self.matrix.data_ptr() == self._memory.data_ptr()
 
     def along_columns(self, dim: int, factor: Tensor) -> Tensor:
         """One value for each index of ``dim`` as a row of the matrix, ``(1, columns)``."""
@@ -67,7 +86,7 @@ class Layout:
 
     def write_back(self) -> None:
         """A weight with gaps in memory could not be viewed as a matrix: bring the copy home."""
-        if self.matrix.data_ptr() != self._memory.data_ptr():
+        if not self.dense:
             self._memory.copy_(self.matrix.view(self._memory.shape))
 
     def around(self, dim: int) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Which groups are the smallest: of each layer, or of all layers together with floors and caps."""
+"""Which groups are the smallest, of each layer or of all layers together; random factors in the order of the groups."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.maths.guidance import rank_match
 from gasl.maths.norms import check_layers
+from gasl.maths.rows import Rows
 
-__all__ = ["smallest", "smallest_of_all"]
+__all__ = ["rank_match_each", "smallest", "smallest_of_all"]
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:
@@ -72,3 +74,31 @@ def smallest_of_all(scores: Sequence[Tensor], fraction: float, floors: Sequence[
     chosen = smallest(flat[candidates], min(round(fraction * flat.numel()), sum(free)))
     marked = torch.zeros_like(may_go).index_fill_(0, candidates[chosen], True)
     return [mark.to(layer.device) for mark, layer in zip(marked.split(sizes), scores, strict=True)]
+
+
+def rank_match_each(beta: Sequence[Tensor], norms: Sequence[Tensor], positive: bool = False) -> list[Tensor]:
+    """:func:`~gasl.maths.guidance.rank_match` of each layer, for all layers at once.
+
+    Args:
+        beta: Random factors, one per group.
+        norms: One ``(M,)`` tensor of group norms per layer.
+        positive: Whether no factor is below zero, which makes it faster.
+
+    Returns:
+        The same factors, reordered within each layer.
+
+    Example:
+        >>> rank_match_each([torch.tensor([3.0, 1.0]), torch.tensor([5.0])], [torch.tensor([0.1, 0.9]), torch.ones(1)])
+        [tensor([1., 3.]), tensor([5.])]
+    """
+    if (rows := Rows.of(norms)) is None:
+        return [rank_match(b, n) for b, n in zip(beta, norms, strict=True)]
+    order = _integers(rows.matrix(norms, torch.inf)).sort(dim=1, stable=True).indices
+    factors = rows.matrix(beta, torch.inf)
+    factors = (_integers(factors) if positive else factors).sort(dim=1).values
+    return rows.vectors(torch.empty_like(factors).scatter_(1, order, factors).view(norms[0].dtype))
+
+
+def _integers(numbers: Tensor) -> Tensor:
+    # Those of the same bits: numbers >= 0 stand in the same order, and are compared faster.
+    return numbers.view(torch.int32 if numbers.element_size() == 4 else torch.int64)

@@ -36,38 +36,58 @@ class Rows:
 
     def __init__(self, sizes: Sequence[int], like: Tensor) -> None:
         self._sizes = list(sizes)
-        self._end = like.new_zeros(1)
+        self._ends = {end: like.new_full((1,), end) for end in (0.0, torch.inf)}
         self.counts = like.new_tensor(self._sizes)[:, None]
+        self._minus = -self.counts
+        self.roots = self.counts.sqrt()
         column = torch.arange(max(sizes), device=like.device)
         within = column < self.counts
         self.inside = within.to(like.dtype)
-        self._places = torch.full(within.shape, sum(sizes), device=like.device)
-        self._places[within] = torch.arange(sum(sizes), device=like.device)
+        places = torch.full(within.shape, sum(sizes), device=like.device)
+        places[within] = torch.arange(sum(sizes), device=like.device)
+        self._places = places.flatten()
         self._back = within.flatten().nonzero()[:, 0]
 
     @staticmethod
     def of(vectors: Sequence[Tensor]) -> "Rows | None":
         """The rows of some vectors; None where they are none, differ in dtype or device, or make a large matrix."""
-        kinds = {(vector.dtype, vector.device, vector.ndim) for vector in vectors}
-        sizes = tuple(vector.numel() for vector in vectors)
-        if len(kinds) != 1 or 0 in sizes or len(sizes) * max(sizes) > _MOST:
+        shapes = tuple([vector.shape for vector in vectors])
+        dtype, device = (vectors[0].dtype, vectors[0].device) if vectors else (None, None)
+        if any(vector.dtype != dtype or vector.device != device for vector in vectors):
             return None
-        dtype, device, ndim = kinds.pop()
-        return _rows(sizes, dtype, device) if ndim == 1 else None
+        return _rows(shapes, dtype, device)
 
-    def matrix(self, vectors: Sequence[Tensor]) -> Tensor:
-        """The vectors as rows, with zeros after their ends."""
-        return torch.cat([*vectors, self._end]).index_select(0, self._places.flatten()).view_as(self.inside)
+    def matrix(self, vectors: Sequence[Tensor], end: float = 0.0) -> Tensor:
+        """The vectors as rows, with zeros (or infinities) after their ends."""
+        return torch.cat([*vectors, self._ends[end]]).index_select(0, self._places).view_as(self.inside)
+
+    def flat(self, matrix: Tensor) -> Tensor:
+        """The rows laid end to end, without what stands after their ends."""
+        return matrix.view(-1).index_select(0, self._back)
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Vectors that were laid end to end."""
+        return list(flat.split_with_sizes(self._sizes))
 
     def vectors(self, matrix: Tensor) -> list[Tensor]:
         """The rows as vectors, whatever stands after their ends."""
-        return list(matrix.flatten().index_select(0, self._back).split(self._sizes))
+        return self.split(self.flat(matrix))
 
     def mean(self, matrix: Tensor) -> Tensor:
         """The mean of each vector, ``(rows, 1)``, of a matrix with zeros after the ends."""
         return matrix.sum(1, keepdim=True) / self.counts
 
+    def minus_mean(self, matrix: Tensor) -> Tensor:
+        """-:meth:`mean`, in no more operations."""
+        return matrix.sum(1, keepdim=True) / self._minus
+
 
 @lru_cache(maxsize=16)
-def _rows(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Rows:
-    return Rows(sizes, torch.empty((), dtype=dtype, device=device))
+def _rows(shapes: tuple[torch.Size, ...], dtype: torch.dtype | None, device: torch.device | None) -> Rows | None:
+    if not shapes or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
+        return None
+    sizes = [shape[0] for shape in shapes]
+    if len(sizes) * max(sizes) > _MOST:
+        return None
+    with torch.inference_mode(False):  # they are kept
+        return Rows(sizes, torch.empty((), dtype=dtype, device=device))

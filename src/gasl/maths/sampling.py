@@ -1,7 +1,7 @@
 """Where the random factors beta of Algorithm 1 come from: the log-normal of the paper, or any sampler."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gasl.errors import InputError
 
-__all__ = ["LogNormal", "SampleFunction", "Sampler", "draw"]
+__all__ = ["LogNormal", "SampleFunction", "Sampler", "draw", "draw_each"]
 
 SampleFunction = Callable[[int, torch.Generator], Tensor]
 
@@ -59,8 +59,16 @@ class LogNormal:
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n,)`` float32 numbers on the generator's device."""
-        normal = torch.empty(n, device=generator.device, dtype=torch.float32)
-        return normal.normal_(self.mu, self.sigma, generator=generator).exp_()
+        return self.samples([n], generator)[0]
+
+    def samples(self, sizes: Sequence[int], generator: torch.Generator) -> list[Tensor]:
+        """Draw vectors of some lengths, as if one after the other."""
+        flat = torch.empty(sum(sizes), device=generator.device, dtype=torch.float32)
+        vectors = flat.split_with_sizes(list(sizes))
+        for vector in vectors:
+            vector.normal_(self.mu, self.sigma, generator=generator)
+        flat.exp_()
+        return list(vectors)
 
 
 def draw(sampler: Sampler | SampleFunction, like: Tensor, generator: torch.Generator) -> Tensor:
@@ -84,8 +92,33 @@ def draw(sampler: Sampler | SampleFunction, like: Tensor, generator: torch.Gener
         tensor([0., 1., 2.])
     """
     n = like.numel()
-    sample = sampler.sample if isinstance(sampler, LogNormal | Sampler) else sampler  # the usual one is asked first
+    sample = sampler.sample if isinstance(sampler, Sampler) else sampler
     beta = sample(n, generator).detach()
     if beta.shape != (n,):
         raise InputError(f"the sampler {sampler} gave shape {tuple(beta.shape)}, wanted ({n},)")
     return beta.to(device=like.device, dtype=like.dtype)
+
+
+def draw_each(sampler: Sampler | SampleFunction, like: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """:func:`draw` for one vector after the other: the same numbers, in fewer operations where that is known.
+
+    Args:
+        sampler: As for :func:`draw`.
+        like: Vectors of elements.
+        generator: As for :func:`draw`.
+
+    Returns:
+        Vectors of factors without a graph.
+
+    Raises:
+        InputError: If the sampler gives another shape.
+
+    Example:
+        >>> draw_each(lambda n, generator: torch.arange(n), [torch.zeros(3), torch.zeros(1)], torch.Generator())
+        [tensor([0., 1., 2.]), tensor([0.])]
+    """
+    if not isinstance(sampler, LogNormal):
+        return [draw(sampler, elements, generator) for elements in like]
+    found = sampler.samples([elements.numel() for elements in like], generator)
+    pairs = zip(found, like, strict=True)
+    return [beta if beta.dtype == v.dtype and beta.device == v.device else beta.to(v) for beta, v in pairs]

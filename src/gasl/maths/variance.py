@@ -46,7 +46,8 @@ def varies(mean: Tensor, variance: Tensor) -> Tensor:
         >>> varies(torch.ones(2), torch.tensor([1e-12, 1e-10]))
         tensor([False,  True])
     """
-    return variance > (16 * torch.finfo(mean.dtype).eps * mean).square()
+    rounding = 16 * torch.finfo(mean.dtype).eps * mean
+    return variance > rounding * rounding
 
 
 def group_variance(values: Sequence[Tensor], normalise: bool = True) -> Tensor:

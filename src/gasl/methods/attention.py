@@ -12,6 +12,7 @@ Readings: docs/readings.md, R3 (inverse), R4 (V), R5 (no variance), R17 and R27 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import ClassVar, final
 
 from torch import Tensor
@@ -66,7 +67,7 @@ class Attention(Penalty):
         """Refuse what no training could use."""
         super().__post_init__()
         check_number("alpha", self.alpha)
-        self._term()
+        _ = self._term
         for name in [f.name for f in fields(Method if isinstance(self.over, L0) else Penalty)]:
             inner, outer = getattr(self._penalty(), name), getattr(self, name)
             if name == "strength" and inner is not None:
@@ -85,6 +86,7 @@ class Attention(Penalty):
             normalise=self.normalise,
         )
 
+    @cached_property
     def _term(self) -> AttentionTerm:
         return AttentionTerm(inverse=self.inverse, values=self.values, normalise=self.normalise, eps=self.eps)
 
@@ -96,12 +98,12 @@ class Attention(Penalty):
         """The penalty plus alpha * strength times the attention term."""
         penalty = self._penalty()
         value, rates = penalty.value(norms, strength, beta), penalty.rates(norms, strength, beta)
-        return self._term().add_to_value(value, rates, norms, self.alpha * strength, None)
+        return self._term.add_to_value(value, rates, norms, self.alpha * strength, None)
 
     def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
         """The penalty's rates plus alpha * strength times the attention's force."""
         rates = self._penalty().rates(norms, strength, beta)
-        return self._term().add_to_rates(rates, norms, self.alpha * strength, None)
+        return self._term.add_to_rates(rates, norms, self.alpha * strength, None)
 
     def check(self, groups: Groups) -> None:
         """What the penalty underneath refuses."""

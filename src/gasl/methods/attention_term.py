@@ -92,7 +92,7 @@ class AttentionTerm:
         norms = [n.detach() for n in norms]
         _check(norms, beta)
         if rows := Rows.of(norms):
-            return guided_force(rows, norms, beta, **vars(self))
+            return rows.vectors(guided_force(rows, norms, beta, **vars(self)))
         v = [elements(n, self.values) for n in norms]
         forces = attention_force(self._guided(v, beta), self.inverse, normalise=self.normalise, eps=self.eps)
         if beta is not None:
@@ -118,8 +118,15 @@ class AttentionTerm:
         """
         if weight == 0:
             return list(rates)
-        total = torch._foreach_add(list(rates), self.force(norms, beta), alpha=weight)
-        return list(torch._foreach_clamp_min(total, 0) if self.inverse == "standardised" else total)
+        norms = [n.detach() if n.requires_grad else n for n in norms]
+        _check(norms, beta)
+        if (rows := Rows.of(norms)) is None:
+            total = torch._foreach_add(list(rates), self.force(norms, beta), alpha=weight)
+            return list(torch._foreach_clamp_min(total, 0) if self.inverse == "standardised" else total)
+        with torch.no_grad():
+            force = rows.flat(guided_force(rows, norms, beta, **vars(self)))
+            joined = torch.cat(list(rates)).add_(force, alpha=weight)
+            return rows.split(joined.clamp_min_(0) if self.inverse == "standardised" else joined)
 
     def add_to_value(
         self,

@@ -12,14 +12,15 @@ stands with the largest norm ("rank"). Readings: docs/readings.md, R1-R5 and R6-
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, final, get_args
 
 from torch import Tensor
 
 from gasl.maths.attention import Inverse, Values
-from gasl.maths.guidance import rank_match
 from gasl.maths.lasso import group_lasso, group_lasso_rates
-from gasl.maths.sampling import LogNormal, SampleFunction, Sampler, draw
+from gasl.maths.ranking import rank_match_each
+from gasl.maths.sampling import LogNormal, SampleFunction, Sampler, draw_each
 from gasl.methods.attention_term import AttentionTerm
 from gasl.methods.base import State, check_choice, check_number
 from gasl.methods.penalty import Penalty
@@ -81,7 +82,7 @@ class GASL(Penalty):
         super().__post_init__()
         check_number("alpha", self.alpha)
         check_choice("beta", self.beta, get_args(Beta))
-        self._term()
+        _ = self._term
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
@@ -103,6 +104,7 @@ class GASL(Penalty):
         """
         return cls._from_preset(PRESETS, name, overrides)
 
+    @cached_property
     def _term(self) -> AttentionTerm:
         return AttentionTerm(
             inverse=self.inverse,
@@ -121,16 +123,18 @@ class GASL(Penalty):
     def value(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> Tensor:
         """The regulariser of Eq. 1 with Vhat in the variance; ``beta=None`` is without guidance."""
         lasso = strength * group_lasso(norms, self.normalise)
-        return self._term().add_to_value(lasso, self._lasso_rates(norms, strength), norms, self.alpha * strength, beta)
+        return self._term.add_to_value(lasso, self._lasso_rates(norms, strength), norms, self.alpha * strength, beta)
 
     def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Its derivative with respect to each norm."""
-        return self._term().add_to_rates(self._lasso_rates(norms, strength), norms, self.alpha * strength, beta)
+        return self._term.add_to_rates(self._lasso_rates(norms, strength), norms, self.alpha * strength, beta)
 
     def draw(self, norms: Sequence[Tensor], state: State) -> list[Tensor]:
         """One factor per group from the state's own generator, axis by axis."""
-        beta = [draw(self.sampler, n, state.generator) for n in norms]
-        return [rank_match(b, n) for b, n in zip(beta, norms, strict=True)] if self.beta == "rank" else beta
+        beta = draw_each(self.sampler, norms, state.generator)
+        return (
+            rank_match_each(beta, norms, positive=isinstance(self.sampler, LogNormal)) if self.beta == "rank" else beta
+        )
 
     def carry(self, beta: list[Tensor] | None) -> list[Tensor] | None:
         """Fixed factors stay for the whole training."""

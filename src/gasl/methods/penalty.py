@@ -118,5 +118,5 @@ class Penalty(Method, ABC):
 
     def _beta(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
         if state.beta is None:
-            state.beta = self.draw([n.detach() for n in norms], state)
+            state.beta = self.draw([n.detach() if n.requires_grad else n for n in norms], state)
         return state.beta

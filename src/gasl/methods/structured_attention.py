@@ -11,6 +11,7 @@ with 1/psi in one of five readings (:mod:`gasl.maths.attention`). Readings: docs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self, final
 
 from torch import Tensor
@@ -74,7 +75,7 @@ class StructuredAttention(Penalty):
         """Refuse what no training could use."""
         super().__post_init__()
         check_number("alpha", self.alpha)
-        self._term()
+        _ = self._term
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
@@ -96,6 +97,7 @@ class StructuredAttention(Penalty):
         """
         return cls._from_preset(PRESETS, name, overrides)
 
+    @cached_property
     def _term(self) -> AttentionTerm:
         return AttentionTerm(inverse=self.inverse, values=self.values, normalise=self.normalise, eps=self.eps)
 
@@ -106,11 +108,11 @@ class StructuredAttention(Penalty):
     def value(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> Tensor:
         """The regulariser of Eq. 1; ``beta`` is not used."""
         lasso = strength * group_lasso(norms, self.normalise)
-        return self._term().add_to_value(lasso, self._lasso_rates(norms, strength), norms, self.alpha * strength, None)
+        return self._term.add_to_value(lasso, self._lasso_rates(norms, strength), norms, self.alpha * strength, None)
 
     def rates(self, norms: Sequence[Tensor], strength: float, beta: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Its derivative with respect to each norm; ``beta`` is not used."""
-        return self._term().add_to_rates(self._lasso_rates(norms, strength), norms, self.alpha * strength, None)
+        return self._term.add_to_rates(self._lasso_rates(norms, strength), norms, self.alpha * strength, None)
 
     def _lasso_rates(self, norms: Sequence[Tensor], strength: float) -> list[Tensor]:
         return group_lasso_rates(norms, self.normalise, strength)
