@@ -32,7 +32,13 @@ PRINTED_CIFAR: Mapping[str, Printed] = {
     "cifar100/gasl": Printed(25.41, (48,), 2.91),
 }
 
-PUBLISHED_CIFAR: Mapping[str, tuple[Published, ...]] = {}
+_BC = "table in the README of its authors' code, github.com/KarenUllrich/Tutorial_BayesianCompressionForDL, VGG"
+PUBLISHED_CIFAR: Mapping[str, tuple[Published, ...]] = {
+    "cifar10/bayesian_compression": (
+        Published(8.6, f"normal-Jeffreys, 14x fewer weights; {_BC}", weights=(7.1,)),
+        Published(9.0, f"horseshoe, 18x fewer weights; {_BC}", weights=(5.6,)),
+    ),
+}
 
 # Points of error above the baseline at 60, 70 and 80 % of sparsity, CIFAR-100. "Louizos et al." stands where Table 2
 # has l0 regularisation, and is read as that.
