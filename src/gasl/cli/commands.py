@@ -113,7 +113,8 @@ def run(
     """Run a method by its own paper's recipe; what is complete is skipped, what was cut off goes on.
 
     Args:
-        recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them. Or a run of gasl ablate --dry_run true.
+        recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them. Or a run of gasl ablate --dry-run
+            true; or target/mlp/gasl-64-80-95, target/lenet5/gasl-8x-taught and the like.
         seed: Of everything random.
         out: The folder of all runs; dense networks in it are shared.
         records: The folder of their records, or an address such as s3://bucket/records; OUT/records by default.
@@ -123,15 +124,13 @@ def run(
     """
     from rich.console import Console
 
-    from gasl.experiments.ablation import ablation
-    from gasl.experiments.recipes import recipe as recipe_of
+    from gasl.experiments.at_target import named
     from gasl.experiments.run import RunOptions
     from gasl.experiments.store import run_named
     from gasl.report import result_view
 
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
-    spec_of = ablation if recipe.startswith("ablate/") else recipe_of
-    Console().print(result_view(run_named(recipe, spec_of(recipe, seed), out, options, records)))
+    Console().print(result_view(run_named(recipe, named(recipe, seed), out, options, records)))
 
 
 def recipes(out: Path = Path("runs"), records: str | None = None) -> None:

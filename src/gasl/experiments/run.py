@@ -102,7 +102,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         sparse = _beginning(spec, build, dense, options.start, example)
         options.say(f"training with {type(spec.method).__name__}")
         norms = NormSpread()
-        trained = _fit(sparse, data, out / "sparse", "sparse", spec, options, [norms])
+        trained = _fit(sparse, data, out / "sparse", "sparse", spec, options, [norms], dense)
         history.append(("sparse", trained.history))
         assert trained.sparsifier is not None  # there is a method
         before = error_percent(sparse, data.validation)
@@ -113,7 +113,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")
         if spec.tune is not None:
             options.say("training what is left")
-            history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options).history))
+            history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options, (), dense).history))
         outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after), norms.arrays())
         options.say("measuring")
         costs = compare(dense, small, example)
@@ -212,6 +212,7 @@ def _fit(
     spec: RunSpec,
     options: RunOptions,
     callbacks: Sequence[lightning.Callback] = (),
+    dense: nn.Module | None = None,
 ) -> FitResult:
     sparse = phase == "sparse"
     return fit(
@@ -228,4 +229,5 @@ def _fit(
         tensorboard=options.tensorboard,
         progress=options.progress,
         callbacks=callbacks,
+        teacher=None if spec.phase(phase).teacher is None else dense,
     )

@@ -26,6 +26,7 @@ __all__ = ["Controller"]
 
 _APART = 5  # steps between two checks at least
 _WHOLE = ""  # the name under which the error of the whole network is kept
+_PUSH = 0.1  # by how much the logarithm of the strength grows in each check when it is late
 _SPAN = 20.0  # how far the strength may go from where it began, before it is late
 _AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
 
@@ -150,7 +151,8 @@ class Controller:
         error = left - wanted if name == _WHOLE else log(left / wanted)
         late = max(0, step - self.target.horizon) // self.every
         before, self._errors[name] = self._errors.get(name, 0.0), error
-        return next_strength(now, start, error, before, late, span=_SPAN if name == _WHOLE else _AXES_APART)
+        span, push = (_SPAN, _PUSH) if name == _WHOLE else (_AXES_APART, _PUSH / 2)
+        return next_strength(now, start, error, before, late, span=span, push=push)
 
     def state_dict(self) -> dict[str, Any]:
         """What lives."""

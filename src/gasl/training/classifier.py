@@ -1,5 +1,6 @@
 """The Lightning module of image classification."""
 
+import copy
 from typing import Any
 
 import torch
@@ -7,12 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from gasl.errors import InputError
 from gasl.training.clipping import clip_value_
 from gasl.training.config import TrainConfig
 from gasl.training.shell import lightning
 
 __all__ = ["Classifier", "param_groups"]
 
+_TEMPERATURE = 4.0  # of the softmax of teacher and pupil
 _METHODS_OWN = "_gasl."  # what a sparsifier adds is the network's last child, of this name
 
 
@@ -51,14 +54,22 @@ class Classifier(lightning.LightningModule):
     Args:
         model: The network; what it learns stays in it.
         config: How it is trained.
+        teacher: Gives the outputs that ``config.teacher`` is about; it is not changed.
+
+    Raises:
+        InputError: If one of teacher and ``config.teacher`` is given without the other.
 
     Example:
         >>> Classifier(nn.Linear(4, 2), TrainConfig()).model
         Linear(in_features=4, out_features=2, bias=True)
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig, teacher: nn.Module | None = None) -> None:
         super().__init__()
+        if (teacher is None) != (config.teacher is None):
+            raise InputError(f"a teacher and its part of the loss go together, got config.teacher={config.teacher}")
+        # A copy in a list is no part of the module: it is in no optimizer and in no checkpoint.
+        self._teachers = [] if teacher is None else [copy.deepcopy(teacher).eval().requires_grad_(False)]
         self.model = model
         self.config = config
 
@@ -75,7 +86,10 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of a batch."""
         images, labels = batch
-        loss = functional.cross_entropy(self(images), labels)
+        scores = self(images)
+        loss = functional.cross_entropy(scores, labels)
+        if self.config.teacher is not None:
+            loss = torch.lerp(loss, self._divergence(images, scores), self.config.teacher)
         # Logging costs as much as a small network's layer, so it is done once.
         self._loss += loss.detach() * len(labels)
         self._images += len(labels)
@@ -83,6 +97,18 @@ class Classifier(lightning.LightningModule):
             mean = self._loss / self._images
             self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=self._images, sync_dist=True)
         return loss
+
+    def on_fit_start(self) -> None:
+        """Puts the teacher where the network is."""
+        for teacher in self._teachers:
+            teacher.to(self.device)
+
+    def _divergence(self, images: Tensor, scores: Tensor) -> Tensor:
+        """T^2 KL(teacher || pupil) of softmaxes at temperature T; its gradient is as large as a cross-entropy's."""
+        with torch.no_grad():
+            wanted = (self._teachers[0](images) / _TEMPERATURE).log_softmax(1)
+        pupil = (scores / _TEMPERATURE).log_softmax(1)
+        return _TEMPERATURE**2 * functional.kl_div(pupil, wanted, reduction="batchmean", log_target=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Loss and error of a batch."""

@@ -31,6 +31,8 @@ class TrainConfig:
             in a short training; null for lr.
         fresh_norms: Whether batch norms measure their statistics anew before each validation, see
             :class:`gasl.training.norms.FreshNorms`; for methods with random factors or noise.
+        teacher: Part of the loss that is the divergence from a teacher's outputs, at temperature 4 (Hinton et al.
+            2015), the rest being the labels' cross-entropy; null for none.
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -56,6 +58,7 @@ class TrainConfig:
     one_cycle: float | None = None
     watch_from: int | None = None
     fresh_norms: bool | None = None
+    teacher: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class TrainConfig:
                 "lr falls from decay_from on, in one_cycle, or is dropped at a plateau by drop_after; "
                 f"got {' and '.join(ways)}, set all but one to null"
             )
+        if self.teacher is not None and not 0 < self.teacher <= 1:
+            raise InputError(f"teacher must be above 0 and at most 1, got {self.teacher}")
         if self.one_cycle is not None and not 0 <= self.one_cycle < 1:
             raise InputError(f"one_cycle must be 0 or more and below 1, got {self.one_cycle}")
         if self.momentum >= 1 or self.drop_factor >= 1:

@@ -64,6 +64,7 @@ def fit(
     tensorboard: bool = False,
     progress: bool = True,
     callbacks: Sequence[lightning.Callback] = (),
+    teacher: nn.Module | None = None,
 ) -> FitResult:
     """Trains a classifier; looks at the training and the validation part, never at the test part.
 
@@ -86,12 +87,13 @@ def fit(
         tensorboard: Also write TensorBoard's files.
         progress: Show a progress bar.
         callbacks: More callbacks for Lightning's trainer.
+        teacher: Whose outputs ``config.teacher`` is about.
 
     Returns:
         The network, the sparsifier and the history.
 
     Raises:
-        InputError: If the folder is in use, or holds another run.
+        InputError: If the folder is in use, or holds another run; or there is a teacher and no ``config.teacher``.
         FileError: If the checkpoint to go on from is damaged.
         MissingExtraError: If TensorBoard is asked for and not installed.
 
@@ -132,7 +134,8 @@ def fit(
         validation = Batches(data.validation, _EVALUATION_BATCH, preprocess, device=device)
         _lay_out(model, torch.channels_last)  # LeNet-5 trains 1.6 times as fast with it on a CPU
         stack.callback(_lay_out, model, torch.contiguous_format)
-        trainer.fit(Classifier(model, config), training, validation, ckpt_path=checkpoint, weights_only=True)
+        classifier = Classifier(model, config, teacher)
+        trainer.fit(classifier, training, validation, ckpt_path=checkpoint, weights_only=True)
     return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows)
 
 

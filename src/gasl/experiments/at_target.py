@@ -1,0 +1,106 @@
+"""Runs on MNIST at a given size, as data: the units of the paper's Table 1, and error against multiply-accumulates.
+
+``target/NETWORK/METHOD-SIZE``, where a size is the part of each axis' units that is to go in percent (``64-80-95``), or
+how many times fewer multiply-accumulates (``4x``); what ends in ``-taught`` also learns from the dense network's own
+outputs. All begin with the recipes' dense network. Of 40 epochs with the method the target has 30, and 40 with what is
+left follow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+from gasl.errors import unknown_name
+from gasl.experiments.ablation import TARGETS, ablation
+from gasl.experiments.recipes import EPOCH, RECIPES, recipe
+from gasl.experiments.spec import RunSpec
+from gasl.methods import GASL, GroupLasso, Method
+from gasl.sparsifier import Target
+from gasl.training import TrainConfig
+
+__all__ = ["at_target", "at_targets", "named"]
+
+FEWER = {"lenet5": (2, 4, 8, 12, 16, 25, 40), "mlp": (4, 8, 16, 25)}
+_METHODS: Mapping[str, Method] = {"ssl": GroupLasso(strength=0.1), "gasl": GASL(strength=0.05)}
+_EPOCHS, _MEET, _TAUGHT = 40, 30, 0.7
+_STEADY = TrainConfig(drop_after=None, stop_after=None)
+
+
+@cache
+def at_targets() -> Mapping[str, RunSpec]:
+    """Every run, of seed 0, by name.
+
+    Returns:
+        Name to run.
+
+    Example:
+        >>> list(at_targets())[:3]
+        ['target/mlp/ssl-64-80-95', 'target/mlp/ssl-64-80-95-taught', 'target/mlp/ssl-4x']
+        >>> at_targets()["target/lenet5/gasl-8x"].target.macs
+        0.125
+    """
+    found = {}
+    for model, units in TARGETS.items():
+        steps = _MEET * EPOCH
+        sizes = {"-".join(f"{100 * part:.0f}" for part in units.values()): Target(sparsity=units, steps=steps)}
+        sizes |= {f"{times}x": Target(macs=1 / times, steps=steps) for times in FEWER[model]}
+        for label, method in _METHODS.items():
+            for size, target in sizes.items():
+                for end, teacher in (("", None), ("-taught", _TAUGHT)):
+                    found[f"target/{model}/{label}-{size}{end}"] = _run(model, method, target, teacher)
+    return found
+
+
+def _run(model: str, method: Method, target: Target, teacher: float | None) -> RunSpec:
+    sparse = replace(_STEADY, epochs=_EPOCHS, lr=0.05, decay_from=_MEET, weight_decay=0.0, teacher=teacher)
+    return RunSpec(
+        model=model,
+        method=method,
+        dense=RECIPES[f"{model}/baseline"].dense,
+        sparse=sparse,
+        tune=replace(_STEADY, epochs=_EPOCHS, lr=0.03, decay_from=0, teacher=teacher),
+        target=target,
+    )
+
+
+def at_target(name: str, seed: int = 0) -> RunSpec:
+    """One run at a given size.
+
+    Args:
+        name: A name of :func:`at_targets`.
+        seed: Of everything random.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: If there is no such run, or the seed is negative.
+
+    Example:
+        >>> at_target("target/mlp/gasl-64-80-95", seed=4).target.sparsity["fc2"]
+        0.95
+    """
+    if name not in at_targets():
+        raise unknown_name("run at a target", name, at_targets())
+    return replace(at_targets()[name], seed=seed)
+
+
+def named(name: str, seed: int = 0) -> RunSpec:
+    """Any run that has a name: a recipe, a run of the ablation (``ablate/``), or one at a given size (``target/``).
+
+    Args:
+        name: Its name.
+        seed: Of everything random.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: If there is no run of this name, or the seed is negative.
+
+    Example:
+        >>> [type(named(name).method).__name__ for name in ("mlp/gasl", "ablate/mlp/ssl-coupled", "target/mlp/gasl-4x")]
+        ['GASL', 'GroupLasso', 'GASL']
+    """
+    kinds = {"ablate": ablation, "target": at_target}
+    return kinds.get(name.partition("/")[0], recipe)(name, seed)
