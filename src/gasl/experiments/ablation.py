@@ -13,6 +13,7 @@ lenet5     the six best of those, and group lasso, on LeNet-5 with seeds 0 to 4.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from math import inf
 from typing import get_args
 
 from gasl.errors import InputError, unknown_name
@@ -171,7 +172,7 @@ def stage_runs(stage: str, score: Score) -> list[tuple[str, int]]:
         >>> len(stage_runs("screen", lambda name, seed: None)), stage_runs("seeds", lambda name, seed: None)
         (103, [])
         >>> len(stage_runs("screen", lambda name, seed: 2.0)), len(stage_runs("seeds", lambda name, seed: 2.0))
-        (128, 75)
+        (126, 75)
     """
     if stage not in STAGES:
         raise unknown_name("stage", stage, STAGES)
@@ -186,9 +187,11 @@ def stage_runs(stage: str, score: Score) -> list[tuple[str, int]]:
     found = _scores("mlp", names, seeds, score) if runs and complete else None
     if found is None:
         return []
-    best = sorted((name for name in found if name not in REFERENCES), key=lambda name: found[name])[: _KEPT[stage]]
+    others = [name for name in found if name not in REFERENCES and found[name] < inf]
+    best = sorted(others, key=lambda name: found[name])[: _KEPT[stage]]
     model = "mlp" if stage == "seeds" else "lenet5"
-    return [(f"ablate/{model}/{name}", seed) for name in (*REFERENCES, *best) for seed in _SEEDS[stage]]
+    able = [name for name in REFERENCES if found.get(name, inf) < inf]
+    return [(f"ablate/{model}/{name}", seed) for name in (*able, *best) for seed in _SEEDS[stage]]
 
 
 def _scores(model: str, names: Sequence[str], seeds: Sequence[int], score: Score) -> dict[str, float] | None:
@@ -217,9 +220,9 @@ def _variants(found: Mapping[str, float]) -> list[str]:
         return min(names, key=lambda name: found[name]).removesuffix("-coupled")
 
     families = [best(f"{kind}-{inverse}-") for kind in ("sa", "gasl") for inverse in _INVERSES]
-    bare, guided = best("sa-"), best("gasl-")
+    guided = best("gasl-")
     second = min((f for f in families if f.startswith("gasl") and f != guided), key=lambda f: found[f"{f}-coupled"])
-    names = [f"{family}-filter" for family in families] + [f"{bare}-filter-out", f"{guided}-filter-out"]
+    names = [f"{family}-filter" for family in families]
     names += [f"{best(f'sa-{inverse}-', f'gasl-{inverse}-')}-squared" for inverse in _INVERSES]
     names += [f"{family}-{how}" for family in (guided, second) for how in ("mixing0.25", "graph", "always")]
     return list(dict.fromkeys([*names, "sa-total-alpha1-filter", "sa-official-code", "gasl-paper"]))
