@@ -116,9 +116,12 @@ def test_tables_3_and_4_are_chains_of_three_levels(number):
     rows = [entry for entry in entries(number) if entry.level is not None]
     assert [entry.level for entry in rows] == [60, 70, 80] * (len(rows) // 3)
     for first, second, third in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        shares = [entry.spec.target.sparsity for entry in (first, second, third)]
+        single = first.spec.method.granularity == "weight"
+        assert shares == pytest.approx([0.6, 0.7, 0.8] if single else [0.6, 1 / 4, 1 / 3])
         assert (first.spec.start, second.spec.start, third.spec.start) == (None, first.spec, second.spec)
     jobs = jobs_of(entries(number, Choice(seeds=2)))
-    assert len({identity(job.spec) for job in jobs}) == len(jobs) == 2 * (13 if number == 3 else 16)
+    assert len({identity(job.spec) for job in jobs}) == len(jobs) == 2 * (19 if number == 3 else 16)
 
 
 def test_table_4_shares_its_middle_with_table_3():

@@ -18,6 +18,7 @@ def record(error=8.5, alive=(16, 8), **changes):
         "params": {"small": 50},
         "macs": {"dense": 1000, "small": 250},
         "speedup": {"1": 1.5, "128": 3.0},
+        "spec": {"method": {"granularity": "unit"}},
     } | changes
 
 
@@ -77,10 +78,16 @@ def test_the_rise_is_above_the_baseline_of_the_same_seed():
     }
     (made,) = made_of(entries(3), records)
     assert [row[:2] for row in made.rows[::3]] == [(row[0], "60") for row in made.rows[::3]]
-    (row,) = [row for row in made.rows if row[3] not in ("not run", made.rows[0][3])]
+    (row,) = [row for row in made.rows if row[3] != "not run"]
     assert row[:6] == ("SA + GASL", "70", "1.68", "0.70 ± 0.28", "9.20 ± 0.99", "62.5 ± 0.0")
     assert made.notes[1] == "Baseline: 8.50 ± 0.71 % (2 seeds)."
     assert rises([record(seed=2)], records[f"{name}/baseline"]) == []
+
+
+def test_single_weights_are_counted_as_such():
+    single = record(seed=0, spec={"method": {"granularity": "weight"}})
+    (made,) = made_of(entries(3), {"cifar10/vgg16-0.25-short/stages/l1-80": [single]})
+    assert made.rows[2][:6] == ("l1 regularisation", "80", "4.21", "no baseline", "8.50", "90.0 of weights")
 
 
 def test_table_4_has_alpha_in_the_papers_order():

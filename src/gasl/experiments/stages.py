@@ -3,7 +3,7 @@
 The first stage goes from the dense network to the first level, each further one from the network that the one before
 had at its end, before removal and tuning, to the next level in three fifths of the epochs. Each stage is a run of its
 own with its removal and its tuning. A target counts what its own stage began with: from 60 to 70 % of all units a
-quarter goes of what is left.
+quarter goes of what is left. Methods of single weights are at a level when as many of all weights are zero.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def stages(spec: RunSpec, levels: Sequence[int] = LEVELS) -> list[RunSpec]:
 
     Args:
         spec: The run; of its target only the steps are taken.
-        levels: Percent of all units that are gone at the end of each stage, rising.
+        levels: Percent of all units, or weights, that are gone at the end of each stage, rising.
 
     Returns:
         One run for each level; all but the first have the one before as their start.
@@ -36,7 +36,7 @@ def stages(spec: RunSpec, levels: Sequence[int] = LEVELS) -> list[RunSpec]:
     runs: list[RunSpec] = []
     gone = 0.0
     for level in levels:
-        share = 1 - (1 - level / 100) / (1 - gone)
+        share = 1 - (1 - level / 100) / (1 - gone) if spec.method.granularity == "unit" else level / 100
         factor = _LATER if runs else 1.0
         steps = None if spec.target is None or spec.target.steps is None else round(spec.target.steps * factor)
         runs.append(

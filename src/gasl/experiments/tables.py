@@ -79,8 +79,7 @@ class Entry:
         key: What its printed and published values are found by.
         spec: The run of seed 0.
         seeds: How many seeds it has.
-        level: Percent of units that are to be removed, in Tables 3 and 4.
-        why_not: Why it cannot be run; empty where it can.
+        level: Percent of units, or of single weights, that are to be gone, in Tables 3 and 4.
     """
 
     part: str
@@ -90,12 +89,9 @@ class Entry:
     spec: RunSpec
     seeds: int
     level: int | None = None
-    why_not: str = ""
 
     def jobs(self) -> list[Job]:
         """Its runs, one for each seed."""
-        if self.why_not:
-            return []
         return [Job(name=self.name, spec=self.spec.seeded(seed)) for seed in range(self.seeds)]
 
 
@@ -233,7 +229,6 @@ def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: Ru
             spec=stage,
             seeds=choice.seeds or 1,
             level=level,
-            why_not="a target counts units, the method single weights" if spec.method.granularity == "weight" else "",
         )
         for level, stage in zip(LEVELS, stages(spec), strict=True)
     ]

@@ -7,7 +7,7 @@ from gasl.experiments.stages import LEVELS
 from gasl.experiments.tables import Entry
 from gasl.report.cells import Record, faster, fewer, spread, units_left
 from gasl.report.printed import PRINTED_RISE
-from gasl.report.tables import NOT_RUN, Table, overall_sparsity, table
+from gasl.report.tables import NOT_RUN, Table, overall_sparsity, table, weights_share
 
 __all__ = ["COLUMNS", "made_of", "rises"]
 
@@ -25,7 +25,8 @@ COLUMNS = (
 )
 _NOTE = (
     "The rise is in points, above the baseline of the same seed, which has the epochs of the first stage without a "
-    "penalty; the paper's is for CIFAR-100. A level's network is the one that the level before left, trained on."
+    "penalty; the paper's is for CIFAR-100. A level's network is the one that the level before left, trained on. "
+    "Methods of single weights (l1, sparse variational dropout) are at a level when as many weights are zero."
 )
 
 
@@ -72,6 +73,13 @@ def made_of(entries: Sequence[Entry], records: Mapping[str, Sequence[Record]]) -
     return [Table(entries[0].part, COLUMNS, rows, [_NOTE, known])]
 
 
+def _reached(runs: Sequence[Record]) -> str:
+    """Percent of units that were removed; of weights that are zero for a method of single weights."""
+    if runs[0]["spec"]["method"]["granularity"] == "weight":
+        return f"{spread([100 - weights_share(run) for run in runs], 1)} of weights"
+    return spread([overall_sparsity(run) for run in runs], 1)
+
+
 def _place(entry: Entry) -> int:
     """Where the paper has the row."""
     return list(PRINTED_RISE).index(entry.key)
@@ -82,13 +90,13 @@ def _row(entry: Entry, runs: Sequence[Record], baselines: Sequence[Record]) -> t
     printed = PRINTED_RISE[entry.key][LEVELS.index(entry.level)]
     first = (entry.label, str(entry.level), f"{printed:.2f}")
     if not runs:
-        return (*first, entry.why_not or NOT_RUN, *[""] * (len(COLUMNS) - 4))
+        return (*first, NOT_RUN, *[""] * (len(COLUMNS) - 4))
     above = rises(runs, baselines)
     return (
         *first,
         spread(above, 2) if above else "no baseline",
         spread([run["error_small"] for run in runs], 2),
-        spread([overall_sparsity(run) for run in runs], 1),
+        _reached(runs),
         units_left(runs),
         fewer(mean(run["macs"]["small"] for run in runs), runs[0]["macs"]["dense"]),
         faster(runs),

@@ -11,7 +11,7 @@ from gasl.report.cells import Record, dashes, faster, fewer, row, spread, units_
 from gasl.report.printed import PRINTED_CIFAR, PUBLISHED_CIFAR
 from gasl.report.published import PRINTED, PUBLISHED, Printed, Published
 
-__all__ = ["COLUMNS", "NOT_RUN", "Table", "found", "overall_sparsity", "table"]
+__all__ = ["COLUMNS", "NOT_RUN", "Table", "found", "overall_sparsity", "table", "weights_share"]
 
 COLUMNS = (
     "method",
@@ -121,7 +121,7 @@ def _row(entry: Entry, runs: Sequence[Record], sources: list[str]) -> tuple[str,
         spread([r["error_small"] for r in runs], 2),
         _sparsity(runs),
         units_left(runs),
-        f"{mean(_weights(r) for r in runs):.1f}",
+        f"{mean(weights_share(r) for r in runs):.1f}",
         f"{mean(r['params']['small'] for r in runs):,.0f}",
         fewer(small, dense),
         faster(runs),
@@ -161,7 +161,12 @@ def overall_sparsity(record: Record) -> float:
     return float(100 * (1 - sum(x["alive"] for x in layers) / sum(x["size"] for x in layers)))
 
 
-def _weights(record: Record) -> float:
-    """Percent of all weights that are not zero."""
+def weights_share(record: Record) -> float:
+    """Percent of all weights that are left and not zero.
+
+    Example:
+        >>> weights_share({"nonzero": {"a": [10, 1], "b": [30, 9]}})
+        25.0
+    """
     counts = record["nonzero"].values()
     return float(100 * sum(left for _, left in counts) / sum(whole for whole, _ in counts))
