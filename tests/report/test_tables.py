@@ -47,6 +47,20 @@ def test_a_row_has_the_papers_values_beside_ours():
     }
 
 
+def test_a_target_that_was_missed_is_said():
+    name = "cifar10/vgg16-0.25-short/gasl"
+    units, weights = {"granularity": "unit"}, {"granularity": "weight"}
+    cases = [
+        ({"method": units, "target": {"macs": 0.25, "sparsity": None}}, ""),
+        ({"method": units, "target": {"macs": 0.2, "sparsity": None}}, ", target missed by 1 of 1"),
+        ({"method": units, "target": None}, ""),
+        ({"method": weights, "target": {"macs": None, "sparsity": 0.9}}, ""),
+        ({"method": weights, "target": {"macs": None, "sparsity": 0.95}}, ", target missed by 1 of 1"),
+    ]
+    for spec, said in cases:
+        assert row(name, record(spec=spec))["MACs"] == f"250 (4.0x fewer){said}"
+
+
 def test_sparsity_of_a_deep_network_is_one_number():
     cells = row("cifar10/vgg16-0.25-short/gasl", record(alive=(32, 16, 16, 16, 16)))
     assert cells["sparsity, %"] == "40.0"

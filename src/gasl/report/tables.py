@@ -27,6 +27,7 @@ COLUMNS = (
     "seeds",
 )
 NOT_RUN = "not run"
+_ROUNDING = 0.005  # a weight that trains to zero by itself, and the like
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,22 @@ def _row(entry: Entry, runs: Sequence[Record], sources: list[str]) -> tuple[str,
         units_left(runs),
         f"{mean(weights_share(r) for r in runs):.1f}",
         f"{mean(r['params']['small'] for r in runs):,.0f}",
-        fewer(small, dense),
+        fewer(small, dense) + _missed(runs),
         faster(runs),
         str(len(runs)),
     )
+
+
+def _missed(runs: Sequence[Record]) -> str:
+    """Said where a run ended above its target, so that nobody compares it with those that met theirs."""
+    over = 0
+    for run in runs:
+        target = run["spec"].get("target") or {}
+        if run["spec"]["method"]["granularity"] == "weight" and target.get("sparsity"):
+            over += weights_share(run) / 100 > 1 - target["sparsity"] + _ROUNDING
+        elif target.get("macs"):
+            over += run["macs"]["small"] / run["macs"]["dense"] > target["macs"] + _ROUNDING
+    return f", target missed by {over} of {len(runs)}" if over else ""
 
 
 def _printed(printed: Printed | None) -> str:
