@@ -129,6 +129,17 @@ def test_axes_by_name_whatever_the_method(method):
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 13, "0": 40, "2": 3}
 
 
+def test_what_is_overdue_dies_though_attention_spares_it():
+    """With 37 of 40 units dead, all three that live are above the mean: their own rate is 0."""
+    model = network("mlp")
+    target = gasl.Target(sparsity={"0": 0.95}, steps=200)
+    method = gasl.StructuredAttention(alpha=10.0)
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 2, "2": 30}
+
+
 @pytest.mark.parametrize("method", [gasl.L1(strength=1e-3), gasl.MagnitudePruning(), gasl.SparseVD(strength=1e-4)])
 def test_single_weights_meet_it(method):
     model = network("mlp")
@@ -219,6 +230,8 @@ def test_a_run_goes_on_to_the_bit(method, goal):
     ("method", "target", "message"),
     [
         (gasl.GASL(), {"params": 1e-4}, r"cannot be met: with 3 units left.*params are at 0.00"),
+        (gasl.GASL(scope="filter", linear="out"), {"sparsity": {"0.in": 0.5, "0": 0.5}}, "0.in keeps 20 units, not 10"),
+        (gasl.GroupLasso(scope="filter", linear="out"), {"sparsity": 0.9}, "with 22 units left.*units are at 0.244"),
         (gasl.GASL(), {"sparsity": {"nowhere": 0.5}}, r"names \['nowhere'\]"),
         (gasl.GASL(step="loss"), {"params": 0.5}, "needs a method that makes units exactly zero"),
         (gasl.L1(), {"params": 0.5}, "single weights have one target"),

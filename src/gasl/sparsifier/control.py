@@ -1,6 +1,6 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import log
 from typing import Any, ClassVar
 
@@ -42,6 +42,7 @@ class Controller:
         floors: Units that each axis keeps whatever happens.
         protect: Axes that stay whole.
         state: The method's state, of which it keeps what it sets.
+        names: The axes whose units the method can kill; all if it is not said.
 
     Raises:
         InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
@@ -65,6 +66,7 @@ class Controller:
         floors: Mapping[str, int],
         protect: frozenset[str],
         state: State | None = None,
+        names: Collection[str] | None = None,
     ) -> None:
         self.target = target
         self.method = method
@@ -80,7 +82,7 @@ class Controller:
         self._sizes = {axis.name: axis.size for axis in whole[1].axes}
         self._floors = self._own_floors(floors)
         self._share = Share(target, *whole, example_inputs, self._floors)
-        self._check_reachable(*whole[:2])
+        self._check_reachable(*whole[:2], self._sizes if names is None else names)
 
     def left(self) -> float:
         """The share that is left of what the target counts."""
@@ -218,16 +220,22 @@ class Controller:
             return min(near, key=lambda name: near[name])
         return max(shares, key=lambda name: shares[name]) if shares else None
 
-    def _in_words(self, share: float) -> str:
+    def _in_words(self, share: float, live: Liveness) -> str:
+        if isinstance(wanted := self.target.sparsity, Mapping):
+            stay = {name: (int(live.kept[name].sum()), self._floors[name]) for name in wanted}
+            return ", ".join(f"{name} keeps {n} units, not {m}" for name, (n, m) in stay.items() if n > m)
         if self.target.kind == "latency":
             return f"a pass takes {share * self._share.milliseconds:.3g} ms of {self._share.milliseconds:.3g}"
         return f"{self.target.kind} are at {share:.3g} of the whole"
 
-    def _check_reachable(self, model: nn.Module, structure: Structure) -> None:
-        gone = {a.name: range(self._floors[a.name], a.size) for a in structure.axes if a.name not in self._protect}
-        least = self._share(model, structure, self._without(model, structure, gone))
+    def _check_reachable(self, model: nn.Module, structure: Structure, names: Collection[str]) -> None:
+        """Refuse a target that is not met even where all units are dead that the method can kill."""
+        free = [a for a in structure.axes if a.name not in self._protect and a.name in names]
+        live = self._without(model, structure, {a.name: range(self._floors[a.name], a.size) for a in free})
+        least = self._share(model, structure, live)
         if least > self._share.goal + 1e-9:
+            units = sum(self._floors[a.name] if a in free else a.size for a in structure.axes)
             raise InputError(
-                f"the target {self.target} cannot be met: with {sum(self._floors.values())} units left, the fewest "
-                f"that min_units and protect allow, {self._in_words(least)}; ask for no less"
+                f"the target {self.target} cannot be met: with {units} units left, the fewest that the method, "
+                f"min_units and protect allow, {self._in_words(least, live)}; ask for no less"
             )

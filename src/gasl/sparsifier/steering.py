@@ -11,6 +11,7 @@ from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method, State
 from gasl.sparsifier.control import Controller
 from gasl.sparsifier.cutting import CuttingController
+from gasl.sparsifier.living import alive_units
 from gasl.sparsifier.single import WeightController
 from gasl.sparsifier.target import Target
 from gasl.structure.running import ExampleInputs
@@ -59,6 +60,6 @@ def controller_of(
     if isinstance(groups, WeightGroups):
         return WeightController(target, method, groups, model, state)
     kind = Controller if method.kills else CuttingController
-    controller = kind(target, method, model, example_inputs, floors, protect, state)
+    controller = kind(target, method, model, example_inputs, floors, protect, state, alive_units(groups, state).keys())
     controller.begin(groups, state)
     return controller

@@ -18,9 +18,11 @@ class Target:
 
     The strength begins with the method's own, or its usual one, and stays within 20 times of it, either way, until the
     steps are over; only then does it grow further. A target in very few steps at a small learning rate is met late.
+    Methods without such a strength (magnitude pruning, DepGraph's norms) cut along the way, by their own ranking.
 
     Args:
         sparsity: Share of all units that is to be removed, 0.8 for 80 %; or of axes by name, others stay whole.
+            Of methods of single weights the share of weights that is to be zero.
         params: Share of the parameters that is to be left, 0.25 for a quarter.
         macs: Share of the multiply-accumulates that is to be left.
         latency_ms: Milliseconds that a forward pass is to take; they are measured while it trains, in turn with the
