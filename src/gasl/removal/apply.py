@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gasl.errors import InputError
 from gasl.removal.plan import Plan
 from gasl.removal.resize import fit_attributes, set_attributes, set_gather, set_tensors
+from gasl.structure.parts import modules_of
 from gasl.structure.running import named_tensors
 
 __all__ = ["apply_plan", "cut", "cuts_of", "duplicate", "fit_structure", "smaller_tensors"]
@@ -118,15 +119,17 @@ def duplicate(model: nn.Module, replaced: Mapping[int, Tensor] | None = None) ->
         >>> duplicate(layer).last.requires_grad
         False
     """
-    held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    held = [
+        value for module in modules_of(model).values() for value in vars(module).values() if isinstance(value, Tensor)
+    ]
     known = {id(tensor): tensor.detach().clone() for tensor in held if not tensor.is_leaf}
     try:
         other = copy.deepcopy(model, known | dict(replaced or {}))
     except (RuntimeError, TypeError) as error:
         raise InputError(f"{type(model).__name__} cannot be copied: {error}") from error
-    flags = {name: module.training for name, module in model.named_modules()}
-    for name, module in other.named_modules():  # one may be copied by building it anew (einops' layers)
-        module.training = flags.get(name, module.training)
+    flags = {name: module.training for name, module in modules_of(model).items()}
+    for name, module in modules_of(other).items():  # one may be copied by building it anew (einops' layers)
+        vars(module)["training"] = flags.get(name, module.training)
     return other
 
 
@@ -160,9 +163,11 @@ def fit_structure(model: nn.Module, plan: Plan) -> None:
         set_gather(model, module, index)
     set_attributes(model, plan.attributes)
     fit_attributes(model)
-    changed = {id(tensor) for name, tensor in named_tensors(model).items() if name in {*plan.scales, *cuts_of(plan)}}
-    for owner in model.modules():
-        owner._non_persistent_buffers_set -= {key for key, buffer in owner._buffers.items() if id(buffer) in changed}
+    names = {*plan.scales, *(name for name, _ in plan.keep)}
+    changed = {id(tensor) for name, tensor in named_tensors(model).items() if name in names}
+    for owner in modules_of(model).values():
+        if owner._buffers:
+            owner._non_persistent_buffers_set -= {k for k, buffer in owner._buffers.items() if id(buffer) in changed}
 
 
 def _as(old: Tensor, value: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gasl.removal.pattern import pattern_of
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Structure
 from gasl.structure.claims import followed
@@ -85,8 +86,8 @@ def liveness(
         if axis.kind == "features":
             kept[axis.name] = facts.features(axis, removed, gather and axis.name not in protect)
     folded = tuple(
-        (constant & removed)[affine.labels.clamp(min=0)] & mask[~removed[affine.rows]].any(dim=0)
-        for affine, mask in zip(structure.affines, facts.nonzero, strict=True)
+        (constant & removed)[affine.labels.clamp(min=0)] & pattern.read(~removed[affine.rows])
+        for affine, pattern in zip(structure.affines, facts.patterns, strict=True)
     )
     return Liveness(removed, {axis.name: kept[axis.name] for axis in structure.axes}, folded)
 
@@ -123,7 +124,7 @@ class _Facts:
         self.size = structure.size
         self.structure = structure
         self.tensors = tensors
-        self.nonzero = [affine.matrix(tensors[affine.weight].detach() != 0).cpu() for affine in structure.affines]
+        self.patterns = [pattern_of(affine, tensors[affine.weight]) for affine in structure.affines]
         self.open = [_ungated(affine, tensors) for affine in structure.affines]
 
     def varies(self) -> Tensor:
@@ -139,12 +140,16 @@ class _Facts:
                 varies[targets] = False
         varies[[0, *structure.mixed, *structure.fixed]] = True  # a protected unit may be made by more than its rows
         for name, dim in relations.tables:
-            table = self.tensors[name].detach().movedim(dim, 0).flatten(1)
-            varies[structure.classes[name, dim][(table != table[:, :1]).any(dim=1).cpu()]] = True
+            classes, table = structure.classes[name, dim], self.tensors[name].detach()
+            if bool(varies[classes].all()):
+                continue
+            others = [d for d in range(table.ndim) if d != dim]
+            least, largest = (table.amin(others), table.amax(others)) if others else (table, table)
+            varies[classes[(least != largest).cpu()]] = True
         while True:
             before = int(varies.sum())
-            for affine, mask, gate in zip(structure.affines, self.nonzero, self.open, strict=True):
-                rows = (mask & varies[affine.labels.clamp(min=0)]).any(dim=1) & gate
+            for affine, pattern, gate in zip(structure.affines, self.patterns, self.open, strict=True):
+                rows = pattern.written(varies[affine.labels.clamp(min=0)]) & gate
                 varies[affine.rows[rows]] = True
             for sources, targets, additive in relations.flows:
                 if additive:
@@ -155,9 +160,8 @@ class _Facts:
     def foldable(self) -> Tensor:
         """Which classes, if they are constants, could be taken up by everybody who reads them."""
         good = torch.ones(self.size, dtype=torch.bool)
-        for affine, mask in zip(self.structure.affines, self.nonzero, strict=True):
-            read = affine.labels.clamp(min=0)
-            good[read[~_folds(affine) & mask.any(dim=0)]] = False
+        for affine, pattern in zip(self.structure.affines, self.patterns, strict=True):
+            good[affine.labels.clamp(min=0)[~_folds(affine) & pattern.columns]] = False
         for classes, largest in (*self.structure.relations.sinks, *self.structure.relations.scaled):
             good[classes[largest != 0]] = False
         return good
@@ -171,11 +175,11 @@ class _Facts:
         while True:
             before = int(needed.sum())
             for sources, targets, _ in self.structure.relations.flows:
-                needed[sources[(needed & ~folded)[targets]]] = True
-            calls = zip(self.structure.affines, self.nonzero, self.open, strict=True)
-            for affine, mask, gate in reversed(list(calls)):
-                rows = (needed & ~folded)[affine.rows] & gate
-                needed[affine.labels.clamp(min=0)[mask[rows].any(dim=0)]] = True
+                needed[sources[needed[targets] & ~folded[targets]]] = True
+            calls = zip(self.structure.affines, self.patterns, self.open, strict=True)
+            for affine, pattern, gate in reversed(list(calls)):
+                rows = needed[affine.rows] & ~folded[affine.rows] & gate
+                needed[affine.labels.clamp(min=0)[pattern.read(rows)]] = True
             needed[0] = False
             if int(needed.sum()) == before:
                 return needed
@@ -187,7 +191,7 @@ class _Facts:
         present = ~removed[affine.labels.clamp(min=0)]
         if not gather:
             return present
-        kept = present & self.nonzero[position][~removed[affine.rows]].any(dim=0)
+        kept = present & self.patterns[position].read(~removed[affine.rows])
         if not bool(kept.any()):
             kept[present.nonzero()[0]] = True
         return kept

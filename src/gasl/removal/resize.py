@@ -95,9 +95,10 @@ def set_attributes(model: nn.Module, attributes: Mapping[str, Attribute]) -> Non
         (2, {'0.num_groups': 2})
     """
     changes = []
+    modules = dict(model.named_modules(remove_duplicate=False)) if attributes else {}
     for path, value in attributes.items():
         name, _, attribute = path.rpartition(".")
-        module = dict(model.named_modules(remove_duplicate=False)).get(name)
+        module = modules.get(name)
         old = vars(module).get(attribute) if module is not None else None
         if module is None or attribute not in vars(module) or (new := _like(old, value)) is None:
             found = "there is none" if old is None else f"the module has {old!r}"

@@ -31,10 +31,11 @@ def shrink(
 
     A unit goes if it is exactly zero where it counts, wherever the zeros came from: nobody reads it, or it emits a
     constant that its readers' biases can take up. What was asked for is checked: both networks are run on the
-    example inputs and on noise of the same shapes, in evaluation mode and, where it draws no random numbers, in
-    training mode. Behind a batch norm a dead filter may emit one constant in evaluation and another in training, until
-    the running statistics have settled: such a unit stays in a network that is given in training mode, and goes from
-    one in evaluation mode, where :attr:`Removal.max_rel_diff_train` tells.
+    example inputs and on noise, in evaluation mode and, where it draws no random numbers, in training mode. Of large
+    images the noise has fewer places, unless that is not enough to agree on. Behind a batch norm a dead filter may
+    emit one constant in evaluation and another in training, until the running statistics have settled: such a unit
+    stays in a network that is given in training mode, and goes from one in evaluation mode, where
+    :attr:`Removal.max_rel_diff_train` tells.
 
     Args:
         model: Any traceable network.

@@ -3,13 +3,24 @@
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gasl.structure.running import ExampleInputs, call, copied, eager, noise_like, output_tensors, undisturbed
+from gasl.structure.parts import modules_of, set_training, tensors_of
+from gasl.structure.running import (
+    SIDE,
+    ExampleInputs,
+    call,
+    copied,
+    eager,
+    fewer_places,
+    noise_like,
+    output_tensors,
+    undisturbed,
+)
 
 __all__ = ["Reference", "difference_between", "largest_difference"]
 
@@ -57,6 +68,12 @@ class Reference:
     Args:
         model: The network, as it is now; it may be changed afterwards.
         example_inputs: What :func:`gasl.trace` takes.
+        outputs: What it gives on the example inputs in evaluation mode, where that is known already.
+        brief: Draw the noise for fewer places than the example has, as :func:`~gasl.structure.running.fewer_places`
+            says, where the network takes it.
+
+    Attributes:
+        brief: Whether anything was drawn for fewer places.
 
     Example:
         >>> layer = nn.Linear(3, 2)
@@ -66,18 +83,29 @@ class Reference:
         True
     """
 
-    def __init__(self, model: nn.Module, example_inputs: ExampleInputs) -> None:
+    def __init__(
+        self, model: nn.Module, example_inputs: ExampleInputs, outputs: object = None, brief: bool = False
+    ) -> None:
         given = copied(example_inputs, model)
+        whole = noise_like(given)
+        evaluated, trained = [whole], [whole]
+        if brief and (small := fewer_places(given, SIDE)) is not None and (half := fewer_places(given)) is not None:
+            evaluated, trained = [noise_like(small), whole], [noise_like(half), whole]
+        if not any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in tree_leaves(given)):
+            evaluated = []
+        self._cases = []
         with undisturbed(model), eager():
-            self._cases = [(given, call(model, copied(given, model)))]
-            noisy = noise_like(given)
-            try:
-                if any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in tree_leaves(given)):
-                    self._cases.append((noisy, call(model, copied(noisy, model))))
-            except Exception:  # the model's own rules for its inputs
-                noisy = given
-        self._training_inputs = noisy
-        self._training = self._run(model)
+            self._cases.append((given, call(model, copied(given, model)) if outputs is None else outputs))
+            for noise in evaluated:
+                with suppress(Exception):  # the model's own rules for its inputs
+                    self._cases.append((noise, call(model, copied(noise, model))))
+                    break
+        self._training_inputs, self._training = given, None
+        for noise in trained if len(self._cases) > 1 else [given]:
+            with suppress(Exception):  # e.g. a batch of one in front of a batch norm
+                self._training_inputs, self._training = noise, self._run(model, noise)
+                break
+        self.brief = not {id(self._cases[-1][0]), id(self._training_inputs)} <= {id(given), id(whole)}
 
     def difference(self, other: nn.Module) -> float:
         """How far the outputs are apart in evaluation mode; infinite if the other network does not run."""
@@ -92,7 +120,7 @@ class Reference:
         if self._training is None:
             return None
         try:
-            got = self._run(other)
+            got = self._run(other, self._training_inputs)
         except Exception:  # sizes that a forward holds as numbers
             return float("inf")
         return float("inf") if got is None else largest_difference(self._training[0], got[0])
@@ -118,30 +146,53 @@ class Reference:
         got = self._run(model, tree_map(moved, self._training_inputs))
         return 0.0 if got is None else largest_difference(self._training[0], got[0])
 
-    def _run(self, model: nn.Module, given: ExampleInputs | None = None) -> tuple[object] | None:
-        inputs = copied(self._training_inputs if given is None else given, model)
-        with training(model), eager():
+    def _run(self, model: nn.Module, given: ExampleInputs) -> tuple[object] | None:
+        """The outputs in training mode; None if random numbers are drawn, which a dropout says before it does it."""
+        inputs = copied(given, model)
+        with training(model), eager(), _dropouts_told(model):
             before = _generators(model)
             try:
                 outputs = call(model, inputs)
-            except Exception:  # e.g. a batch of one in front of a batch norm
+            except _DrawsError:
                 return None
             return (outputs,) if _generators(model) == before else None
+
+
+class _DrawsError(Exception):
+    """A network is about to draw random numbers."""
+
+
+@contextmanager
+def _dropouts_told(model: nn.Module) -> Iterator[None]:
+    """Inside the block a dropout that would draw ends the pass: the rest of it would be of no use."""
+
+    def stop(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if module.training and inputs and isinstance(inputs[0], Tensor) and inputs[0].numel() > 0:
+            raise _DrawsError
+
+    kinds = [kind.forward for kind in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)]
+    drops = [m for m in modules_of(model).values() if type(m).forward in kinds and 0 < m.p < 1]  # type: ignore[operator]
+    hooks = [module.register_forward_pre_hook(stop) for module in drops]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
 def training(model: nn.Module) -> Iterator[None]:
     """Training mode without gradients; flags, buffers and random generators are as before afterwards."""
-    flags = {module: module.training for module in model.modules()}
+    flags = {module: module.training for module in modules_of(model).values()}
     state, numpy = random.getstate(), sys.modules.get("numpy")
     drawn = numpy.random.get_state() if numpy is not None else None
     try:
         with undisturbed(model):
             if any(flags.values()):
                 for module, flag in flags.items():
-                    module.training = flag
+                    vars(module)["training"] = flag
             else:
-                model.train()
+                set_training(model, flags, True)
             yield
     finally:
         random.setstate(state)
@@ -152,7 +203,7 @@ def training(model: nn.Module) -> Iterator[None]:
 def _generators(model: nn.Module) -> list[object]:
     """The states of all random generators that a forward draws from if it is given none."""
     numpy = sys.modules.get("numpy")
-    devices = {p.device for p in [*model.parameters(), *model.buffers()] if p.device.type == "cuda"}
+    devices = {tensor.device for tensor in tensors_of(model).values() if tensor.device.type == "cuda"}
     states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
     drawn = () if numpy is None else numpy.random.get_state()
     return [

@@ -15,6 +15,7 @@ from gasl.structure.grids import Family, Grid, families, unique_grids
 from gasl.structure.labels import components, distinct
 from gasl.structure.matched import matched, recounted
 from gasl.structure.matchings import Matching
+from gasl.structure.parts import modules_of
 from gasl.structure.relations import Relations
 from gasl.structure.tracer import Tracer
 
@@ -35,7 +36,9 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
     settle, notes = tracer.classes.roots, tracer.notes
     owners = _owners(model)
     for affine in tracer.affines:
-        affine.rows, affine.labels, affine.source = settle(affine.rows), settle(affine.labels), settle(affine.source)
+        same = affine.source is affine.labels
+        affine.rows, affine.labels = settle(affine.rows), settle(affine.labels)
+        affine.source = affine.labels if same else settle(affine.source)
         affine.module = owners.get(affine.weight) if affine.plain else None
         if affine.index is not None and not (affine.sole and affine.module is not None):
             tracer.classes.protect(affine.source, "a gather that serves several calls")
@@ -45,7 +48,7 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
     for why in dict.fromkeys(reasons.values()):
         tracer.classes.protect(torch.tensor([c for c, reason in reasons.items() if reason == why]), why)
     relations = Relations(
-        counts={path: settle(atoms) for path, atoms in notes.counts.items()},
+        counts=dict(zip(notes.counts, tracer.classes.roots_of_all(list(notes.counts.values())), strict=True)),
         claims=_binding(claims, tracer, grids),
         flows=tuple((settle(a), settle(b), additive) for a, b, additive in notes.flows),
         scaled=tuple((settle(c), value) for c, value in notes.scaled),
@@ -102,8 +105,8 @@ def _matchings(
 def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> tuple[Claim, ...]:
     """The claims about what belongs to the network: a tensor that was made and met nobody follows by itself."""
     own = torch.zeros(len(tracer.classes), dtype=torch.bool)
-    for atoms in (*tracer.dims.values(), *tracer.notes.counts.values()):
-        own[tracer.classes.roots(atoms)] = True
+    for roots in tracer.classes.roots_of_all([*tracer.dims.values(), *tracer.notes.counts.values()]):
+        own[roots] = True
     own[[c for grid in grids for c in grid.classes()]] = True
     return tuple(claim for claim in claims if bool(own[claim.labels[claim.labels > 0]].any()))
 
@@ -111,10 +114,11 @@ def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> 
 def _owners(model: nn.Module) -> dict[str, str]:
     """By weight the one plain layer that holds it, which may therefore be given a bias or a gather."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, GatherLinear)
-    holders = Counter(id(p) for module in model.modules() for p in module._parameters.values() if p is not None)
+    modules = modules_of(model)
+    holders = Counter(id(p) for module in modules.values() for p in module._parameters.values() if p is not None)
     return {
         f"{name}.weight" if name else "weight": name
-        for name, module in model.named_modules()
+        for name, module in modules.items()
         if any(type(module).forward is kind.forward for kind in kinds) and holders[id(module.weight)] == 1
     }
 
@@ -132,7 +136,8 @@ class _Builder:
     ) -> None:
         self.axes: list[Axis] = []
         self.protected: list[Protected] = []
-        self.roots = {key: tracer.classes.roots(atoms) for key, atoms in tracer.dims.items()}
+        every = tracer.classes.roots_of_all(list(tracer.dims.values()))
+        self.roots = dict(zip(tracer.dims, every, strict=True))
         self._tracer = tracer
         self._tensors = tensors
         self._relations = relations

@@ -1,7 +1,6 @@
 """Which networks can be looked at: each kind that cannot be is named, with what to do instead."""
 
 import re
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from gasl.errors import InputError
+from gasl.structure.parts import modules_of, tensors_of
 from gasl.structure.replaced import attached
 from gasl.structure.running import unwrapped
 
@@ -37,10 +37,10 @@ def checked(model: nn.Module) -> nn.Module:
         gasl.errors.InputError: Linear has 'weight' on the meta device, without values; load its weights first
     """
     model = unwrapped(model)
-    for name, module in model.named_modules():
+    for name, module in modules_of(model).items():
         if (reason := _unreadable(module)) is not None:
             raise InputError(f"{type(model).__name__}{f' has {name!r}, which' if name else ''} is {reason}")
-    for name, tensor in _tensors(model):
+    for name, tensor in tensors_of(model).items():
         if is_lazy(tensor):
             reason = "not yet initialised; call the network once on example inputs first"
         elif tensor.is_meta:
@@ -112,7 +112,7 @@ def finite(model: nn.Module) -> nn.Module:
         gasl.errors.InputError: 'bias' holds 1 value that is no number (NaN or infinity); load the weights of a ...
     """
     model = checked(model)
-    for name, tensor in _tensors(model):
+    for name, tensor in tensors_of(model).items():
         values = tensor.detach()
         if bool(values.sum().isfinite()):  # faster than to look at each
             continue
@@ -126,7 +126,7 @@ def finite(model: nn.Module) -> nn.Module:
 
 
 def _wraps(tensor: Tensor) -> bool:
-    return bool(is_traceable_wrapper_subclass(tensor))
+    return type(tensor) not in (Tensor, nn.Parameter) and bool(is_traceable_wrapper_subclass(tensor))
 
 
 def _unreadable(module: nn.Module) -> str | None:
@@ -140,8 +140,3 @@ def _unreadable(module: nn.Module) -> str | None:
     if {"FullyShardedDataParallel", "FSDPModule"} & {kind.__name__ for kind in type(module).__mro__}:
         return "sharded over processes by FSDP; take the network before it was wrapped"
     return None
-
-
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()

@@ -76,13 +76,15 @@ class _Sets:
         return root
 
     def union(self, classes: Iterable[int]) -> None:
-        first = None
+        parent, first = self.parent, None
         for c in classes:
-            root = self.find(c)
+            root = parent.get(c)
             if first is None:
-                first = root
-            elif root != first:
-                self.parent[root] = first
+                first = self.find(c)
+            elif root is None:
+                parent[c] = first
+            elif root != first and (root := self.find(c)) != first:
+                parent[root] = first
 
 
 def families(grids: Sequence[Grid]) -> tuple[list[Family], dict[int, str]]:
@@ -141,11 +143,11 @@ def _grow(
                 continue
             grid = grids[other]
             cells = set(grid.cells.flatten().tolist())
-            forced = {d for d, h in grid.headers if any(c in touched and c not in cells for c in h.tolist())}
+            forced = {d for d, h in grid.headers if (touched - cells).intersection(h.tolist())}
             options = [d for d in (forced or range(grid.cells.ndim)) if d not in grid.fixed]
             if not options or len(forced) > 1:
                 return chosen, None, next(iter(grid.fixed.values()), "split along two directions at once")
-            chosen[other] = max(options, key=partial(_count, sets, grid))
+            chosen[other] = max(options, key=partial(_count, sets, grid)) if len(options) > 1 else options[0]
             queue.append(other)
     units: dict[int, list[int]] = defaultdict(list)
     for c in touched:
@@ -157,11 +159,12 @@ def _grow(
 
 def _count(sets: _Sets, grid: Grid, direction: int) -> int:
     """How many units are left among a grid's classes if its slabs are joined."""
-    trial = _Sets()
-    slabs = grid.slabs(direction)
-    for slab in slabs:
-        trial.union(sets.find(c) for c in slab)
-    return len({trial.find(sets.find(c)) for slab in slabs for c in slab})
+    trial, seen = _Sets(), set()
+    for slab in grid.slabs(direction):
+        roots = {sets.find(c) for c in slab}
+        trial.union(roots)
+        seen |= roots
+    return len({trial.find(root) for root in seen})
 
 
 def unique_grids(grids: Iterable[Grid]) -> list[Grid]:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
+from gasl.structure.parts import modules_of
+
 __all__ = ["HeadAttention", "free_heads"]
 
 
@@ -110,7 +112,7 @@ def free_heads(model: nn.Module) -> Iterator[None]:
         >>> type(layer).__name__
         'MultiheadAttention'
     """
-    plain = [module for module in model.modules() if type(module) is nn.MultiheadAttention]
+    plain = [module for module in modules_of(model).values() if type(module) is nn.MultiheadAttention]
     flags = [module._qkv_same_embed_dim for module in plain]
     try:
         for module in plain:

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Classes", "along", "canonical", "components", "distinct", "spread", "varying_dims"]
+_WIDE = "_gasl_varying"  # on a canonical label tensor, which nobody writes to: where it varies
+
+__all__ = ["Classes", "along", "canonical", "components", "distinct", "distinct_rows", "spread", "varying_dims"]
 
 
 def varying_dims(labels: Tensor) -> tuple[int, ...]:
@@ -32,8 +34,11 @@ def varying_dims(labels: Tensor) -> tuple[int, ...]:
         >>> varying_dims(torch.tensor([[1, 2], [1, 2]]))
         (1,)
     """
-    once = distinct(labels)
-    return tuple(d for d, n in enumerate(once.shape) if n > 1 and bool((once != once.narrow(d, 0, 1)).any()))
+    known: tuple[int, ...] | None = getattr(labels, _WIDE, None)
+    if known is None:
+        once = distinct(labels)
+        known = tuple(d for d, n in enumerate(once.shape) if n > 1 and bool((once != once.narrow(d, 0, 1)).any()))
+    return known
 
 
 def canonical(labels: Tensor) -> Tensor:
@@ -49,12 +54,16 @@ def canonical(labels: Tensor) -> Tensor:
         >>> canonical(torch.tensor([[1, 2], [1, 2]])).stride()
         (0, 1)
     """
+    if hasattr(labels, _WIDE):
+        return labels
     keep = varying_dims(labels)
     small = labels
-    for d in range(labels.ndim):
-        if d not in keep:
+    for d, n in enumerate(labels.shape):
+        if n > 1 and d not in keep:
             small = small.narrow(d, 0, 1)
-    return small.expand(labels.shape)
+    small = small.expand(labels.shape)
+    setattr(small, _WIDE, keep)
+    return small
 
 
 def distinct(labels: Tensor) -> Tensor:
@@ -70,10 +79,31 @@ def distinct(labels: Tensor) -> Tensor:
         >>> distinct(torch.tensor([1, 2]).expand(3, 2)).shape
         torch.Size([1, 2])
     """
-    for d in range(labels.ndim):
-        if labels.stride(d) == 0 and labels.shape[d] > 1:
+    for d, (n, step) in enumerate(zip(labels.shape, labels.stride(), strict=True)):
+        if step == 0 and n > 1:
             labels = labels.narrow(d, 0, 1)
     return labels
+
+
+def distinct_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The different rows of a matrix in ascending order, and which of them each row is.
+
+    Args:
+        rows: Label tensor of two dimensions.
+
+    Returns:
+        What ``torch.unique`` gives along dimension 0, at once where the first column tells all rows apart.
+
+    Example:
+        >>> distinct_rows(torch.tensor([[3, 4], [1, 2]]))
+        (tensor([[1, 2],
+                [3, 4]]), tensor([1, 0]))
+    """
+    first, order = rows[:, 0].sort()
+    if bool((first[1:] != first[:-1]).all()):
+        return rows[order], order.argsort()
+    patterns, where = torch.unique(rows, dim=0, return_inverse=True)
+    return patterns, where
 
 
 def components(table: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -158,7 +188,8 @@ class Classes:
 
     def __init__(self) -> None:
         self._count = 1
-        self._pairs: list[Tensor] = []
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._tied: list[int] = []  # for each pair its place among the reasons
         self._protected: list[tuple[Tensor, str]] = []
         self._table = torch.zeros(1, dtype=torch.int64)
         self._reasons: Tensor | None = None
@@ -177,17 +208,22 @@ class Classes:
         """The representative of each atom, same shape; labels ``<= 0`` stay as they are."""
         return torch.where(atoms > 0, self._resolved()[atoms.clamp(min=0)], atoms)
 
+    def roots_of_all(self, atoms: Sequence[Tensor]) -> list[Tensor]:
+        """The representatives of vectors of atoms, all > 0, in one go."""
+        every = self._resolved()[torch.cat([torch.empty(0, dtype=torch.int64), *atoms])]
+        return list(every.split([one.numel() for one in atoms]))
+
     def tie(self, left: Tensor, right: Tensor) -> None:
         """Make each pair of labels (broadcast) one class; an atom that meets an input feature is protected."""
-        left, right = torch.broadcast_tensors(distinct(left), distinct(right))
-        pairs = torch.stack([left.flatten(), right.flatten()])
-        low, high = pairs.amin(0), pairs.amax(0)
-        if bool((features := (low < 0) & (high > 0)).any()):
-            self.protect(high[features], "combined with the model's input")
-        tied = pairs[:, (low > 0) & (low != high)]
-        if tied.numel() > 0:
-            self._pairs.append(tied)
-            self._reasons = None
+        if left is right:
+            return
+        left, right = distinct(left), distinct(right)
+        if left.shape != right.shape:
+            left, right = torch.broadcast_tensors(left, right)
+        self._pairs.append((left.reshape(-1), right.reshape(-1)))
+        self._tied.append(len(self._protected))
+        self._protected.append((left[:0], "combined with the model's input"))  # of which, is found when it is asked
+        self._reasons = None
 
     def protect(self, labels: Tensor, reason: str) -> None:
         """Never remove the classes of these labels; the first reason given is kept."""
@@ -197,10 +233,13 @@ class Classes:
     def reasons(self) -> Tensor:
         """For each atom the number of the first reason why its class is protected; negative where it is not."""
         if self._reasons is None:
-            table = self._resolved()
+            table = self._resolved()  # completes what is protected
             first = torch.full((self._count,), len(self._protected))
-            for number, (labels, _) in reversed(list(enumerate(self._protected))):
-                first[table[labels[labels > 0]]] = number
+            given = [(labels.reshape(-1), number) for number, (labels, _) in enumerate(self._protected)]
+            labels = torch.cat([first[:0], *(one for one, _ in given)])
+            counts = torch.tensor([one.numel() for one, _ in given], dtype=torch.int64)
+            numbers = torch.repeat_interleave(torch.arange(len(given)), counts)[labels > 0]
+            first.scatter_reduce_(0, table[labels[labels > 0]], numbers, "amin")
             found = first[table]
             self._reasons = torch.where(found < len(self._protected), found, -1)
         return self._reasons
@@ -219,7 +258,14 @@ class Classes:
         if self._table.numel() < self._count:
             self._table = torch.cat([self._table, torch.arange(self._table.numel(), self._count)])
         if self._pairs:
-            left, right = torch.cat(self._pairs, dim=1)
+            sizes = [left.numel() for left, _ in self._pairs]
+            left, right = (torch.cat(side) for side in zip(*self._pairs, strict=True))
+            low, high = torch.minimum(left, right), torch.maximum(left, right)
+            if bool((features := (low < 0) & (high > 0)).any()):
+                for place, atoms, met in zip(self._tied, high.split(sizes), features.split(sizes), strict=True):
+                    self._protected[place] = (atoms[met], self._protected[place][1])
             self._pairs.clear()
-            self._table = components(self._table, left, right)
+            self._tied.clear()
+            tied = low > 0
+            self._table = components(self._table, low[tied], high[tied])
         return self._table

@@ -131,9 +131,10 @@ class Notes:
     def flow(self, sources: Tensor, targets: Tensor, additive: bool) -> None:
         """Each target class depends on the source class at its place; ``additive``: it varies if the source does."""
         left, right = torch.broadcast_tensors(distinct(sources), distinct(targets))
-        pairs = torch.unique(torch.stack([left.flatten(), right.flatten()]), dim=1)
-        pairs = pairs[:, (pairs > 0).all(dim=0)]
-        self.flows.append((pairs[0], pairs[1], additive))
+        left, right = left.flatten(), right.flatten()
+        real, count = (left > 0) & (right > 0), len(self._classes)
+        pairs = torch.unique(left[real] * count + right[real])
+        self.flows.append((pairs // count, pairs % count, additive))
 
     def sink(self, labels: Tensor, values: Tensor) -> None:
         """Every one of these classes matters, unless it is 0: a sum over the width. ``values``: the tensor itself."""

@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gasl.structure.parts import modules_of
+
 __all__ = ["Attribute", "Extent", "Leaf", "Number", "leaves_of", "numbered", "value_of"]
 
 
@@ -199,7 +201,8 @@ def numbered(model: nn.Module, floated: Callable[[Iterable[Leaf]], None]) -> Ite
         ()
     """
     replaced: list[tuple[dict[str, Any], str, int, Number]] = []
-    for path, module in model.named_modules():
+    modules = modules_of(model)
+    for path, module in modules.items():
         fields = vars(module)
         for name, value in list(fields.items()):
             if type(value) is int and value > 0 and not name.startswith("_"):
@@ -213,7 +216,7 @@ def numbered(model: nn.Module, floated: Callable[[Iterable[Leaf]], None]) -> Ite
         for fields, name, value, number in replaced:
             if fields.get(name) is number:
                 fields[name] = value
-        for module in model.modules():  # what the forward itself stored
+        for module in modules.values():  # what the forward itself stored
             fields = vars(module)
             for name, value in list(fields.items()):
                 if isinstance(value, Number):

@@ -10,19 +10,24 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.errors import InputError
+from gasl.structure.parts import modules_of, set_training, tensors_of
 
 __all__ = [
+    "SIDE",
     "ExampleInputs",
     "arguments",
     "call",
     "copied",
     "eager",
+    "fewer_places",
     "named_tensors",
     "noise_like",
     "output_tensors",
     "undisturbed",
     "unwrapped",
 ]
+
+SIDE = 64  # places a side that are enough to look at
 
 ExampleInputs = Tensor | Sequence[object] | Mapping[str, object]
 
@@ -70,7 +75,7 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
         >>> list(named_tensors(nn.BatchNorm1d(2, affine=False)))
         ['running_mean', 'running_var', 'num_batches_tracked']
     """
-    return dict(model.named_parameters()) | dict(model.named_buffers())
+    return tensors_of(model)
 
 
 def copied(example_inputs: ExampleInputs, model: nn.Module) -> ExampleInputs:
@@ -143,6 +148,35 @@ def noise_like(example_inputs: ExampleInputs, seed: int = 0) -> ExampleInputs:
     return noisy
 
 
+def fewer_places(example_inputs: ExampleInputs, side: int | None = None) -> ExampleInputs | None:
+    """The corner of images and volumes, of about half their size a side: a multiple of 32, and 64 at least.
+
+    Args:
+        example_inputs: What :func:`copied` takes.
+        side: Another size a side.
+
+    Returns:
+        Views of the same; None where no tensor is so large, or another one has places too.
+
+    Example:
+        >>> fewer_places(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 3, 128, 128])
+    """
+    tensors = [leaf for leaf in tree_leaves(example_inputs) if isinstance(leaf, Tensor)]
+    images = [t for t in tensors if t.is_floating_point() and t.ndim in (4, 5) and min(t.shape[2:]) >= 2 * SIDE]
+    if not images or any(t.ndim > 2 and not any(t is image for image in images) for t in tensors):
+        return None
+
+    def corner(leaf: object) -> object:
+        if isinstance(leaf, Tensor) and leaf.ndim > 2:
+            for d in range(2, leaf.ndim):
+                leaf = leaf.narrow(d, 0, side or -(-leaf.shape[d] // SIDE) * (SIDE // 2))
+        return leaf
+
+    fewer: ExampleInputs = tree_map(corner, example_inputs)
+    return fewer
+
+
 def output_tensors(outputs: object) -> list[Tensor]:
     """The tensors that a model returned, in order.
 
@@ -202,18 +236,20 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         >>> model.training
         True
     """
-    flags = {module: module.training for module in model.modules()}
-    buffers = {module: dict(module._buffers) for module in flags}
-    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
+    flags = {module: module.training for module in modules_of(model).values()}
+    buffers = {module: dict(module._buffers) for module in flags if module._buffers}
+    held = {id(b): b for own in buffers.values() for b in own.values() if b is not None}
+    values = [(buffer, buffer.clone()) for buffer in held.values()]
+    devices = {tensor.device for tensor in tensors_of(model).values()}
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[d for d in devices if d.type == "cuda"]):
-            model.eval()
+            set_training(model, flags, False)
             yield
     finally:
         for module, training in flags.items():
-            module.training = training
-            module._buffers.update(buffers[module])
+            vars(module)["training"] = training
+        for module, own in buffers.items():
+            module._buffers.update(own)
         with torch.no_grad():
             for buffer, value in values:
                 if not torch.equal(buffer, value):

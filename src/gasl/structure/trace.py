@@ -17,6 +17,7 @@ from gasl.structure.checks import traceable
 from gasl.structure.gather import GatherLinear
 from gasl.structure.heads import free_heads
 from gasl.structure.numbers import numbered
+from gasl.structure.parts import modules_of
 from gasl.structure.running import (
     ExampleInputs,
     call,
@@ -28,7 +29,7 @@ from gasl.structure.running import (
 )
 from gasl.structure.tracer import Tracer
 
-__all__ = ["trace"]
+__all__ = ["trace", "traced"]
 
 
 def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
@@ -57,11 +58,28 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         protected
         2  3  model output
     """
+    return traced(model, example_inputs)[0]
+
+
+def traced(model: nn.Module, example_inputs: ExampleInputs) -> tuple[Structure, object]:
+    """The same, and what the network returned.
+
+    Args:
+        model: As for :func:`trace`.
+        example_inputs: As for :func:`trace`.
+
+    Returns:
+        The structure, and the outputs; None where the traced pass was not the network's own, op for op.
+
+    Raises:
+        InputError: As for :func:`trace`.
+    """
     model = traceable(model)
     tensors = named_tensors(model)
     names = {id(tensor): name for name, tensor in tensors.items()}
-    gathers = {names[id(m.index)]: names[id(m.weight)] for m in model.modules() if isinstance(m, GatherLinear)}
-    tracer = Tracer(tensors, gathers, dict(model.named_modules()))
+    modules = modules_of(model)
+    gathers = {names[id(m.index)]: names[id(m.weight)] for m in modules.values() if isinstance(m, GatherLinear)}
+    tracer = Tracer(tensors, gathers, modules)
     with undisturbed(model), eager(), torch.enable_grad():
         inputs = copied(example_inputs, model)
         tracer.enter_inputs(inputs)
@@ -82,7 +100,8 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Structure:
         if not (returned := output_tensors(outputs)):
             raise InputError("the model returns no tensor: there is nothing that its units could matter for")
         tracer.leave_outputs(returned)
-    return assemble(model, tracer, tensors)
+    changed = any(type(m) is nn.MultiheadAttention or isinstance(m, nn.RNNBase) for m in modules.values())
+    return assemble(model, tracer, tensors), None if changed else [tensor.detach() for tensor in returned]
 
 
 @contextmanager
@@ -94,7 +113,7 @@ def _norms_told(model: nn.Module, tracer: Tracer) -> Iterator[None]:
 
     kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
     hooks = []
-    for path, module in model.named_modules():
+    for path, module in modules_of(model).items():
         if isinstance(module, kinds):
             for name in ("weight", "bias"):
                 tracer.set_role(f"{path}.{name}".lstrip("."), 0, "norm")
@@ -118,7 +137,7 @@ def _nothing_fused(model: nn.Module) -> Iterator[None]:
     try:
         if hasattr(kept, "__wrapped__"):
             einops._reconstruct_from_shape = kept.__wrapped__
-        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+        if any(isinstance(module, nn.RNNBase) for module in modules_of(model).values()):
             torch._C._set_mkldnn_enabled(False)
         yield
     finally:

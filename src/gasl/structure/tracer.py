@@ -5,7 +5,7 @@ model. Each op is looked up in the rule table (:mod:`gasl.structure.rules`); wha
 touches and says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,6 +54,7 @@ class Tracer(TorchDispatchMode):
         self._labels: dict[int, Tensor] = {}
         self._views: dict[int, WeightView] = {}
         self._written: dict[int, Affine] = {}
+        self._calls: dict[str, list[Affine]] = {}
         self._gathered: dict[str, tuple[Tensor, Tensor]] = {}
         self._gates: list[tuple[Affine, int, str]] = []
         self._reads: dict[int, int] = {}
@@ -90,9 +91,10 @@ class Tracer(TorchDispatchMode):
             if self._reads[key] == 1:
                 affine.gammas.append(gamma)
         for affine in self.affines:
-            calls = sum(other.weight == affine.weight for other in self.affines)
             used = [affine.weight] if affine.bias is None else [affine.weight, affine.bias]
-            affine.sole &= calls == 1 and all(self._reads[id(self._leaves[name])] == 1 for name in used)
+            affine.sole &= len(self._calls[affine.weight]) == 1 and all(
+                self._reads[id(self._leaves[name])] == 1 for name in used
+            )
 
     # -- labels and names ----------------------------------------------------------------------------------------
 
@@ -107,6 +109,14 @@ class Tracer(TorchDispatchMode):
         """Remember the labels of a tensor."""
         if labels is not None and tensor.numel() > 0:
             self._labels[id(tensor)] = canonical(labels)
+
+    def hand_on(self, source: Tensor, result: Tensor) -> bool:
+        """Give a result the labels of what it was made of, place by place; False where that has none yet."""
+        labels = self._labels.get(id(source))
+        if labels is None or result.shape != source.shape:
+            return False
+        self._labels[id(result)] = labels
+        return True
 
     def vector(self, tensor: Tensor, role: Role) -> Tensor | None:
         """The labels of a parameter or buffer that varies along one dimension only; None for any other tensor."""
@@ -187,10 +197,11 @@ class Tracer(TorchDispatchMode):
 
     def write(self, tensor: Tensor, affine: Affine) -> None:
         """Note an affine call and that it computed this tensor; a repeated call (a recurrence) is noted once."""
-        for known in self.affines:
+        for known in self._calls.setdefault(affine.weight, []):
             if known.same_call(affine):
                 known.join(affine)
                 return
+        self._calls[affine.weight].append(affine)
         self.affines.append(affine)
         self._written[id(tensor)] = affine
 
@@ -234,8 +245,10 @@ class Tracer(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if self._paused:
             return out
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        tensors = list(_tensors_in(args))
+        if kwargs:
+            tensors += _tensors_in(list(kwargs.values()))
+        results = [out] if isinstance(out, Tensor) else list(_tensors_in(out))
         self._alive.append((tensors, results))
         call = Call(func, args, kwargs or {}, tensors, results)
         chained = self.rms.follow(call, self.labels, self.name)
@@ -259,6 +272,16 @@ class Tracer(TorchDispatchMode):
         self._reads[id(tensor)] = self._reads.get(id(tensor), 0) + 1
         if not followed and (lost := self._lossy.pop(id(tensor), None)) is not None:
             self.classes.protect(*lost)
+
+
+def _tensors_in(values: object) -> Iterator[Tensor]:
+    """The tensors in a nesting of lists and tuples, which is all that ops take and give."""
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            if isinstance(value, Tensor):
+                yield value
+            elif isinstance(value, (list, tuple)):
+                yield from _tensors_in(value)
 
 
 def _storage(tensor: Tensor) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import canonical, distinct, spread, varying_dims
+from gasl.structure.labels import canonical, distinct, distinct_rows, spread, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.views import WeightView
 
@@ -28,6 +28,8 @@ def unknown(tracer: "Tracer", call: Call) -> None:
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Elements that are combined live and die together; what acts on whole slabs of units goes with them."""
     result = call.results[0]
+    if len(call.tensors) == 1 and tracer.hand_on(call.tensors[0], result):
+        return
     labels = _labelled(tracer, call.tensors, result)
     merged = _merged(tracer, call.tensors, labels, result)
     if merged is None:
@@ -189,7 +191,7 @@ def one_each(tracer: "Tracer", labels: Tensor, dim: int) -> Tensor:
     """A class for each index of a dimension, which goes with all that lies there; as labels of the same shape."""
     cells = distinct(canonical(labels))
     rows = tracer.classes.roots(cells.movedim(dim, 0).flatten(1))
-    patterns, where = torch.unique(rows, dim=0, return_inverse=True)
+    patterns, where = distinct_rows(rows)
     header = tracer.classes.fresh(patterns.shape[0])
     tracer.notes.link(labels, dim, header[where])
     tracer.notes.flow(patterns, header[:, None], additive=True)

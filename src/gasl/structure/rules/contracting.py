@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import distinct, varying_dims
+from gasl.structure.labels import distinct, distinct_rows, varying_dims
 from gasl.structure.rules.call import Call
 from gasl.structure.rules.combining import unknown
 from gasl.structure.rules.layers import affine, columns, read_by
@@ -150,7 +150,7 @@ def _contracted(
     first, second = left[:, 0, :], right[:, :, 0]
     tracer.classes.tie(first, second)
     roots = tracer.classes.roots(first)
-    patterns, where = torch.unique(roots, dim=0, return_inverse=True)
+    patterns, where = distinct_rows(roots)
     if patterns.shape[0] == 1:
         for labels, tensor in ((left, a), (right, b)):
             if tensor is not None:

@@ -117,8 +117,12 @@ def _grouped(
 
 def read_by(tracer: "Tracer", atoms: Tensor, units: Tensor) -> None:
     """The columns of a weight, by their atoms, read these units; a column that reads none stays."""
-    tracer.classes.tie(atoms[units > 0], units[units > 0])
-    tracer.classes.protect(atoms[units <= 0], "reads what no layer of the network makes")
+    made = units > 0
+    if bool(made.all()):
+        tracer.classes.tie(atoms, units)
+        return
+    tracer.classes.tie(atoms[made], units[made])
+    tracer.classes.protect(atoms[~made], "reads what no layer of the network makes")
 
 
 def affine(

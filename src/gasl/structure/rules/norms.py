@@ -31,7 +31,8 @@ def batch_norm(tracer: "Tracer", call: Call) -> None:
         tracer.classes.tie(unit, own)
         if position == 0 and (name := tracer.name(tensor)) is not None:
             tracer.gate(source, name)
-    tracer.set_labels(call.results[0], tracer.labels(source))
+    if not tracer.hand_on(source, call.results[0]):
+        tracer.set_labels(call.results[0], tracer.labels(source))
 
 
 def group_norm(tracer: "Tracer", call: Call) -> None:
