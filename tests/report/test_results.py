@@ -65,8 +65,10 @@ def test_where_gasl_stands_among_all_methods():
     runs = {"mlp/gasl": [record(1.5, 100)], "mlp/l0": [record(1.4, 300)], "mlp/group_lasso": [record(1.6, 50)]}
     assert findings(runs)[1] == (
         "784-500-300, SA + GASL: 1.50 % at 10.0x fewer MACs (1 seed); no other method has as low an error at as few "
-        "MACs; lower errors at more MACs: l0 regularisation (1.40 % at 3.3x fewer MACs (1 seed))."
+        "MACs; lower errors at more MACs: 1 method, the lowest l0 regularisation 1.40 % at 3.3x fewer MACs (1 seed)."
     )
+    more = findings(runs | {"mlp/l1": [record(1.2, 600)]})[1]
+    assert "2 methods, the lowest l1 regularisation 1.20 % at 1.7x fewer MACs (1 seed), the smallest l0 reg" in more
     runs["mlp/structured_bp"] = [record(1.4, 90), record(1.5, 90, seed=1)]
     assert "beaten in both by structured Bayesian pruning." in findings(runs)[1]
 

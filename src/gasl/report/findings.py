@@ -75,9 +75,14 @@ def _against_all(runs: Runs, network: str) -> str:
         return f"{title}, SA + GASL: not run yet."
     others = {m: runs[f"{network}/{m}"] for m in LABELS if m not in ("gasl", "baseline") and runs.get(f"{network}/{m}")}
     better = [LABELS[m] for m, r in others.items() if _error(r) <= _error(ours) and _macs(r) <= _macs(ours)]
-    lower = [f"{LABELS[m]} ({_said(r)})" for m, r in others.items() if _error(r) < _error(ours)]
+    lower = [m for m, r in others.items() if _error(r) < _error(ours)]
     stands = f"beaten in both by {_listed(better)}" if better else "no other method has as low an error at as few MACs"
-    more = f"; lower errors at more MACs: {_listed(lower)}" if lower and not better else ""
+    more = ""
+    if lower and not better:
+        best, near = min(lower, key=lambda m: _error(others[m])), min(lower, key=lambda m: _macs(others[m]))
+        count = f"{len(lower)} method{'s' * (len(lower) > 1)}"
+        more = f"; lower errors at more MACs: {count}, the lowest {LABELS[best]} {_said(others[best])}"
+        more += "" if near == best else f", the smallest {LABELS[near]} {_said(others[near])}"
     return f"{title}, SA + GASL: {_said(ours)}; {stands}{more}."
 
 
