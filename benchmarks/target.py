@@ -170,6 +170,8 @@ def run(network: str, method: Method, own_step: float | None, kind: str, seed: i
         target = {"latency_ms": number * time_of}
     goal = gasl.Target(**target, steps=steps, batch=32 if kind == "latency" else 1)
     sparsifier = gasl.Sparsifier(model, method, example, target=goal, seed=seed)
+    if kind == "latency":
+        asked = sparsifier.controller._share.goal  # as a part of the whole network's time when the target was set
     groups = sparsifier.param_groups()
     if own_step is None:
         optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
