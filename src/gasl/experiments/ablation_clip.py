@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from gasl.data import Batches, ImageSet, load
-from gasl.errors import FileError, InUseError
+from gasl.errors import InUseError
 from gasl.experiments.identity import described, identity
 from gasl.experiments.networks import factory
-from gasl.experiments.places import Place, read_text, write_text
+from gasl.experiments.places import Place, write_text
 from gasl.experiments.run import RunOptions
-from gasl.experiments.store import record_path
+from gasl.experiments.store import read_record, record_path
 from gasl.methods import GASL, Method, StructuredAttention
 from gasl.training import TrainConfig
 from gasl.training.clipping import clip_value
@@ -32,7 +32,7 @@ from gasl.training.folder import locked
 from gasl.training.run import fit
 from gasl.training.shell import lightning
 
-__all__ = ["LOSSES", "SEEDS", "ClipSpec", "Probe", "clip_catalogue", "missing_clips", "read_clip", "run_clips"]
+__all__ = ["LOSSES", "SEEDS", "ClipSpec", "Probe", "clip_catalogue", "missing_clips", "run_clips"]
 
 SEEDS = (0, 1, 2)
 _RATES = (0.01, 0.05, 0.1, 0.2, 0.4)
@@ -143,31 +143,6 @@ def _number(value: Tensor) -> float | None:
     return float(f"{float(value):.4g}") if bool(value.isfinite()) else None
 
 
-def read_clip(records: Place, name: str, spec: ClipSpec) -> dict[str, Any] | None:
-    """The record of a training: ``rows`` as :class:`Probe` noted them; None if there is none.
-
-    Args:
-        records: The folder of the ablation's records, or an address.
-        name: What it is called.
-        spec: What it does, its seed included.
-
-    Raises:
-        FileError: If the file is no record.
-
-    Example:
-        >>> read_clip("nowhere", "clip/mlp/plain-lr0.1-none", ClipSpec(model="mlp")) is None
-        True
-    """
-    path = record_path(records, name, spec.seed)
-    if (text := read_text(path)) is None:
-        return None
-    try:
-        record: dict[str, Any] = json.loads(text)
-        return record if record["identity"] == identity(spec) else None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path} is no record of a run ({error!r}); delete it to run it again") from error
-
-
 def missing_clips(records: Place) -> list[tuple[str, ClipSpec]]:
     """The trainings that have no record.
 
@@ -182,7 +157,7 @@ def missing_clips(records: Place) -> list[tuple[str, ClipSpec]]:
         108
     """
     runs = [(name, replace(spec, seed=seed)) for seed in SEEDS for name, spec in clip_catalogue().items()]
-    return [(name, spec) for name, spec in runs if read_clip(records, name, spec) is None]
+    return [(name, spec) for name, spec in runs if read_record(records, name, spec) is None]
 
 
 def run_clips(out: Path, options: RunOptions | None = None, records: Place | None = None) -> None:

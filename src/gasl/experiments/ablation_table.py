@@ -10,7 +10,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, ablation, stage_runs
-from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue, read_clip
+from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue
 from gasl.experiments.ablation_run import met, score
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
@@ -141,7 +141,7 @@ def clip_table(records: Place) -> str:
     """
     found: dict[str, list[list[list[float | None]]]] = {}
     for name, spec in clip_catalogue().items():
-        each = [read_clip(records, name, replace(spec, seed=seed)) for seed in SEEDS]
+        each = [read_record(records, name, replace(spec, seed=seed)) for seed in SEEDS]
         if rows := [record["rows"] for record in each if record is not None]:
             found[name] = rows
     count = sum(map(len, found.values()))

@@ -4,7 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -22,6 +22,14 @@ __all__ = ["dense_start", "overview", "read_record", "record_path", "run_named"]
 _LEFT_OUT = ("model", "data", "method", "phases")  # of result.json: the spec says it
 
 
+class Seeded(Protocol):
+    """What names a run: a dataclass with a seed, such as :class:`RunSpec`."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+
+
 def record_path(records: Place, name: str, seed: int) -> str:
     """Where the record of a run lies.
 
@@ -32,7 +40,7 @@ def record_path(records: Place, name: str, seed: int) -> str:
     return joined(records, f"{name}-seed{seed}.json")
 
 
-def read_record(records: Place, name: str, spec: RunSpec) -> dict[str, Any] | None:
+def read_record(records: Place, name: str, spec: Seeded) -> dict[str, Any] | None:
     """The record of a run; None if there is none, or one of another spec under this name.
 
     Args:
