@@ -7,7 +7,6 @@ clipped to [-0.1 / lr, 0.1 / lr] (the paper), to a fixed [-0.1, 0.1] (what it de
 
 import json
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gasl.data import Batches, ImageSet, load
-from gasl.errors import InUseError
 from gasl.experiments.identity import described, identity
+from gasl.experiments.jobs import share_out
 from gasl.experiments.networks import factory
 from gasl.experiments.places import Place, write_text
 from gasl.experiments.run import RunOptions
@@ -37,7 +36,7 @@ __all__ = ["LOSSES", "SEEDS", "ClipSpec", "Probe", "clip_catalogue", "missing_cl
 SEEDS = (0, 1, 2)
 _RATES = (0.01, 0.05, 0.1, 0.2, 0.4)
 _EPOCHS = {"mlp": 3, "lenet5": 2}
-_EVERY, _IMAGES, _BATCH, _PAUSE = 54, 2000, 500, 20.0
+_EVERY, _IMAGES, _BATCH = 54, 2000, 500
 LOSSES = {"mlp": (0.2, 0.1), "lenet5": (0.1, 0.06)}  # of the validation part
 _PLAIN = TrainConfig(drop_after=None, stop_after=None, clip=None)
 
@@ -176,24 +175,18 @@ def run_clips(out: Path, options: RunOptions | None = None, records: Place | Non
     """
     options = options or RunOptions()
     place: Place = records or out / "records" / "ablation"
-    passed = 0
-    while todo := missing_clips(place):
-        if passed >= len(todo):
-            passed = 0
-            time.sleep(_PAUSE)
-            continue
-        name, spec = todo[passed]
-        options.say(f"{name}, seed {spec.seed}; {len(todo)} are left")
-        try:
-            rows = _train(spec, out / f"{name}-seed{spec.seed}-{identity(spec)}", options)
-        except InUseError as error:
-            options.say(f"later: {error}")
-            passed += 1
-            continue
+
+    def todo() -> list[tuple[str, tuple[str, ClipSpec]]]:
+        return [(f"{name}, seed {spec.seed}", (name, spec)) for name, spec in missing_clips(place)]
+
+    def carry_out(run: tuple[str, ClipSpec]) -> None:
+        name, spec = run
+        rows = _train(spec, out / f"{name}-seed{spec.seed}-{identity(spec)}", options)
         record = {"recipe": name, "identity": identity(spec), "seed": spec.seed, "rows": rows}
         text = json.dumps(record | {"spec": described(spec, defaults=False)})
         write_text(record_path(place, name, spec.seed), text + "\n")
-        passed = 0
+
+    share_out(todo, carry_out, options.say)
 
 
 def _train(spec: ClipSpec, out: Path, options: RunOptions) -> list[list[float | int | None]]:

@@ -7,7 +7,6 @@ could not be finished leaves a record that says so.
 
 import csv
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from gasl.data import load
 from gasl.errors import InputError, InUseError, RemovalError
 from gasl.experiments.ablation import ablation, stage_runs
 from gasl.experiments.identity import described, identity
+from gasl.experiments.jobs import share_out
 from gasl.experiments.places import Place, write_text
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
@@ -24,7 +24,6 @@ from gasl.experiments.store import read_record, record_path, run_named
 
 __all__ = ["met", "missing", "run_stage", "score", "shortened"]
 
-_PAUSE = 20.0  # seconds until runs that another process was at are looked at again
 _COPIED = ("recipe", "identity", "seed", "epochs", "error_validation", "error_dense", "error_small", "versions")
 
 
@@ -133,22 +132,15 @@ def run_stage(stage: str, out: Path, options: RunOptions | None = None, records:
     options = options or RunOptions()
     place: Place = records or out / "records" / "ablation"
     load("mnist", options.data_dir)  # if it is missing, that is no run's failure
-    passed = 0  # runs in a row that others were at
-    while todo := missing(stage, place):
-        if passed >= len(todo):
-            passed = 0
-            time.sleep(_PAUSE)
-            continue
-        name, seed = todo[passed]
-        options.say(f"{name}, seed {seed}; {len(todo)} are left")
-        try:
-            record = _run(name, ablation(name, seed), out, options)
-        except InUseError as error:
-            options.say(f"later: {error}")
-            passed += 1
-            continue
-        write_text(record_path(place, name, seed), json.dumps(record, indent=1) + "\n")
-        passed = 0
+
+    def todo() -> list[tuple[str, tuple[str, int]]]:
+        return [(f"{name}, seed {seed}", (name, seed)) for name, seed in missing(stage, place)]
+
+    def carry_out(run: tuple[str, int]) -> None:
+        record = _run(run[0], ablation(*run), out, options)
+        write_text(record_path(place, *run), json.dumps(record, indent=1) + "\n")
+
+    share_out(todo, carry_out, options.say)
 
 
 def _run(name: str, spec: RunSpec, out: Path, options: RunOptions) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gasl.errors import FileError, InUseError, RemovalError
 from gasl.experiments.costs import Clock
@@ -15,8 +15,9 @@ from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.store import dense_start, read_record, run_named
 
-__all__ = ["Job", "Plan", "Planned", "all_records", "plan", "run_jobs"]
+__all__ = ["Job", "Plan", "Planned", "all_records", "plan", "run_jobs", "share_out"]
 
+T = TypeVar("T")
 _AGAIN = 20.0  # seconds until runs that another process was at are looked at again
 
 
@@ -171,3 +172,34 @@ def run_jobs(
             failed.append(f"{job}: {error}")
             options.say(f"failed: {failed[-1]}")
     return failed
+
+
+def share_out(
+    missing: Callable[[], Sequence[tuple[str, T]]], carry_out: Callable[[T], None], say: Callable[[str], None]
+) -> None:
+    """Carry out what is missing until nothing is; what another process is at is left for later.
+
+    Args:
+        missing: Says what has no record by now, each with its name; asked again after every run.
+        carry_out: Does one and writes its record; raises :class:`gasl.errors.InUseError` if another is at it.
+        say: Is told, in one line, what happens now.
+
+    Example:
+        >>> todo = [("mlp/x, seed 3", 3)]
+        >>> share_out(lambda: list(todo), lambda seed: todo.clear(), print)
+        mlp/x, seed 3; 1 are left
+    """
+    passed = 0  # runs in a row that others were at
+    while todo := missing():
+        if passed >= len(todo):
+            passed = 0
+            time.sleep(_AGAIN)
+            continue
+        name, what = todo[passed]
+        say(f"{name}; {len(todo)} are left")
+        try:
+            carry_out(what)
+            passed = 0
+        except InUseError as error:
+            say(f"later: {error}")
+            passed += 1
