@@ -175,3 +175,12 @@ def test_a_target_that_means_nothing_is_one_line(flags, message, tmp_path, capsy
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    """As in ``gasl table 1 --show true | head -1``: no traceback, whatever the pipe holds."""
+    script = "import sys; from gasl.cli import main; sys.exit(main(['table', '1', '--show', 'true']))"
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "{sys.executable}" -c "{script}" | true'], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 A mistake of the user costs one line and exit code 2; a traceback is a bug.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,9 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command, arguments = parse(sys.argv[1:] if argv is None else argv)
         command(**arguments)
+        sys.stdout.flush()
     except (GaslError, ParseError) as error:
         print(f"gasl: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has seen enough, as `gasl ... | head`; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("gasl: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
         return 130

@@ -1,28 +1,33 @@
 """Runs on MNIST at a given size, as data: the units of the paper's Table 1, and error against multiply-accumulates.
 
 ``target/NETWORK/METHOD-SIZE``, where a size is the part of each axis' units that is to go in percent (``64-80-95``), or
-how many times fewer multiply-accumulates (``4x``); what ends in ``-taught`` also learns from the dense network's own
-outputs. All begin with the recipes' dense network. Of 40 epochs with the method the target has 30, and 40 with what is
-left follow.
+how many times fewer multiply-accumulates (``4x``); what ends in ``-taught``, at the paper's units, also learns from the
+dense network's own outputs. All begin with the recipes' dense network. Of 40 epochs with the method the target has 30,
+and 40 with what is left follow.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from gasl.errors import unknown_name
+from gasl.errors import InputError, unknown_name
 from gasl.experiments.ablation import TARGETS, ablation
 from gasl.experiments.recipes import EPOCH, RECIPES, recipe
 from gasl.experiments.spec import RunSpec
+from gasl.experiments.tables import LABELS, NETWORKS, Entry
 from gasl.methods import GASL, GroupLasso, Method
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["at_target", "at_targets", "named"]
+__all__ = ["at_target", "at_targets", "named", "target_entries"]
 
 FEWER = {"lenet5": (2, 4, 8, 12, 16, 25, 40), "mlp": (4, 8, 16, 25)}
-_METHODS: Mapping[str, Method] = {"ssl": GroupLasso(strength=0.1), "gasl": GASL(strength=0.05)}
+_METHODS: Mapping[str, tuple[str, Method]] = {
+    "ssl": ("group_lasso", GroupLasso(strength=0.1)),
+    "gasl": ("gasl", GASL(strength=0.05)),
+}
 _EPOCHS, _MEET, _TAUGHT = 40, 30, 0.7
+_SEEDS = 5
 _STEADY = TrainConfig(drop_after=None, stop_after=None)
 
 
@@ -35,20 +40,62 @@ def at_targets() -> Mapping[str, RunSpec]:
 
     Example:
         >>> list(at_targets())[:3]
-        ['target/mlp/ssl-64-80-95', 'target/mlp/ssl-64-80-95-taught', 'target/mlp/ssl-4x']
+        ['target/mlp/ssl-64-80-95', 'target/mlp/gasl-64-80-95', 'target/mlp/ssl-64-80-95-taught']
         >>> at_targets()["target/lenet5/gasl-8x"].target.macs
         0.125
     """
-    found = {}
+    return {row.name: row.spec for row in target_entries()}
+
+
+def target_entries(seeds: int | None = None) -> list[Entry]:
+    """The same as rows of tables: of each network those at the paper's units, then those by multiply-accumulates.
+
+    Args:
+        seeds: How many for each row; None for 5 at the paper's units and 1 elsewhere.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InputError: If there is no seed.
+
+    Example:
+        >>> [(row.part, row.label, row.seeds) for row in target_entries()][3:6:2]
+        [('784-500-300 without 64-80-95 % of its units', 'SA + GASL, taught', 5),
+        ('784-500-300 with fewer MACs', 'SA + GASL, 4x fewer', 1)]
+    """
+    if seeds is not None and seeds < 1:
+        raise InputError(f"seeds must be 1 or more, got {seeds}")
+    rows = []
     for model, units in TARGETS.items():
         steps = _MEET * EPOCH
-        sizes = {"-".join(f"{100 * part:.0f}" for part in units.values()): Target(sparsity=units, steps=steps)}
-        sizes |= {f"{times}x": Target(macs=1 / times, steps=steps) for times in FEWER[model]}
-        for label, method in _METHODS.items():
-            for size, target in sizes.items():
-                for end, teacher in (("", None), ("-taught", _TAUGHT)):
-                    found[f"target/{model}/{label}-{size}{end}"] = _run(model, method, target, teacher)
-    return found
+        size = "-".join(f"{100 * part:.0f}" for part in units.values())
+        title, target = NETWORKS[model], Target(sparsity=units, steps=steps)
+        for end, teacher in (("", None), ("-taught", _TAUGHT)):
+            for short, (key, method) in _METHODS.items():
+                rows.append(
+                    Entry(
+                        part=f"{title} without {size} % of its units",
+                        label=LABELS[key] + end.replace("-", ", "),
+                        name=f"target/{model}/{short}-{size}{end}",
+                        key=f"{model}/{key}" if short == "gasl" and not end else "",
+                        spec=_run(model, method, target, teacher),
+                        seeds=seeds or _SEEDS,
+                    )
+                )
+        for times in FEWER[model]:
+            for short, (key, method) in _METHODS.items():
+                rows.append(
+                    Entry(
+                        part=f"{title} with fewer MACs",
+                        label=f"{LABELS[key]}, {times}x fewer",
+                        name=f"target/{model}/{short}-{times}x",
+                        key="",
+                        spec=_run(model, method, Target(macs=1 / times, steps=steps), None),
+                        seeds=seeds or 1,
+                    )
+                )
+    return rows
 
 
 def _run(model: str, method: Method, target: Target, teacher: float | None) -> RunSpec:

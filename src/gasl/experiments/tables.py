@@ -12,7 +12,7 @@ from gasl.experiments.spec import RunSpec
 from gasl.experiments.stages import LEVELS, stages
 from gasl.methods import GASL
 
-__all__ = ["LABELS", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
+__all__ = ["LABELS", "NETWORKS", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
 
 LABELS: Mapping[str, str] = {
     "baseline": "baseline",
@@ -30,7 +30,7 @@ LABELS: Mapping[str, str] = {
 }
 
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
-_NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
+NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ def _mnist(choice: Choice) -> list[Entry]:
         raise InputError(f"the networks of Table 1 have one width; leave --width {choice.width:g} out")
     data = choice.data or "mnist"
     rows = []
-    for network, title in _NETWORKS.items():
+    for network, title in NETWORKS.items():
         for method, label in LABELS.items():
             key = f"{network}/{method}"
             if method == "magnitude_pruning_units":

@@ -10,6 +10,7 @@ from statistics import mean
 
 from gasl.experiments.identity import described, identity
 from gasl.experiments.recipes import RECIPES, SEEN, recipe
+from gasl.experiments.tables import NETWORKS
 from gasl.methods import METHODS
 from gasl.report.cells import Record, dashes, faster, fewer, row, shares, spread, units_left, weights_left
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, Published, macs, printed_widths
@@ -20,7 +21,6 @@ __all__ = ["aim", "card_names", "evidence", "read_records", "with_evidence", "wr
 BEGIN = "<!-- from the records, by make cards -->"
 END = "<!-- end -->"
 AIM = 0.3  # percentage points that our error may lie above the published one
-_NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
 _COLUMNS = ("error, %", "units left", "weights left, %", "parameters", "MACs", "faster, batch 1 / 128")
 
 
@@ -83,7 +83,7 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
         "left after removal; one thread of a shared machine.",
     ]
     sources: list[str] = []
-    for network, title in _NETWORKS.items():
+    for network, title in NETWORKS.items():
         own = [name for name in names if name.startswith(f"{network}/")]
         if not own:
             continue

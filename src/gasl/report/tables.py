@@ -135,8 +135,11 @@ def _missed(runs: Sequence[Record]) -> str:
     over = 0
     for run in runs:
         target = run["spec"].get("target") or {}
-        if run["spec"]["method"]["granularity"] == "weight" and target.get("sparsity"):
-            over += weights_share(run) / 100 > 1 - target["sparsity"] + _ROUNDING
+        wanted = target.get("sparsity")
+        if isinstance(wanted, dict):
+            over += any(x["sparsity_propagated"] / 100 < wanted[x["name"]] - _ROUNDING for x in run["layers"])
+        elif run["spec"]["method"]["granularity"] == "weight" and wanted:
+            over += weights_share(run) / 100 > 1 - wanted + _ROUNDING
         elif target.get("macs"):
             over += run["macs"]["small"] / run["macs"]["dense"] > target["macs"] + _ROUNDING
     return f", target missed by {over} of {len(runs)}" if over else ""

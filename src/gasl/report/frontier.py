@@ -1,0 +1,139 @@
+"""Error against multiply-accumulates in one picture: our runs, and the points that papers print."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gasl.experiments.at_target import target_entries
+from gasl.experiments.tables import NETWORKS, entries
+from gasl.files import whole_file
+from gasl.report.cells import Record
+from gasl.report.published import PRINTED, PUBLISHED, SIZES, macs, printed_widths
+from gasl.report.svg import AFTER, BEFORE, SERIES, figure_style, to_svg
+
+__all__ = ["Point", "our_points", "printed_points", "write_frontier"]
+
+Point = tuple[float, float, float]  # times fewer MACs, error and its standard deviation in percent
+
+_COLOURS = {"ssl": SERIES[1], "gasl": AFTER}
+_TITLES = {"ssl": "group lasso", "gasl": "SA + GASL"}
+_SHORT = {
+    "l1": "l1",
+    "magnitude_pruning": "Han",
+    "bayesian_compression": "BC",
+    "bayesian_compression_horseshoe": "BC, horseshoe",
+    "structured_bp": "SBP",
+    "group_lasso": "SSL",
+    "sparse_vd": "SVD",
+    "l0": "L0",
+    "l0_separate": "L0, separate",
+    "structured_attention": "SA",
+    "unstructured_attention": "SA, weights",
+    "gasl": "GASL",
+}
+
+
+def our_points(runs: Mapping[str, Sequence[Record]], names: Sequence[str]) -> dict[str, Point]:
+    """Where our runs lie.
+
+    Args:
+        runs: Records by name, from :func:`gasl.report.tables.found`.
+        names: Of which runs.
+
+    Returns:
+        A point for each that was run: means over its seeds.
+
+    Example:
+        >>> record = {"macs": {"dense": 8, "small": 2}, "error_small": 0.5}
+        >>> our_points({"a": [record], "b": []}, ["a", "b"])
+        {'a': (4.0, 0.5, 0.0)}
+    """
+    points = {}
+    for name in names:
+        if records := runs.get(name):
+            errors = [float(r["error_small"]) for r in records]
+            fewer = records[0]["macs"]["dense"] / mean(r["macs"]["small"] for r in records)
+            points[name] = (fewer, mean(errors), stdev(errors) if len(errors) > 1 else 0.0)
+    return points
+
+
+def printed_points(network: str) -> dict[str, Point]:
+    """Where the papers' rows lie: each method's own paper, and the GASL paper's rows of its own methods.
+
+    Args:
+        network: lenet5 or mlp.
+
+    Returns:
+        A point for each row with units, by the method's name.
+
+    Example:
+        >>> {name: round(fewer, 1) for name, (fewer, _, _) in printed_points("mlp").items()}
+        {'structured_bp': 11.2, 'group_lasso': 6.1, 'sparse_vd': 3.7, 'structured_attention': 2.2, 'gasl': 13.9}
+    """
+    whole = macs(network, SIZES[network])
+    points = {}
+    for key, rows in PUBLISHED.items():
+        place, name = key.split("/")
+        if place == network and name != "baseline" and (widths := rows[0].widths):
+            points[name] = (whole / macs(network, widths), rows[0].error, 0.0)
+    for name in ("structured_attention", "gasl"):
+        printed = PRINTED[f"{network}/{name}"]
+        points[name] = (whole / macs(network, printed_widths(network, printed)), printed.error, 0.0)
+    return points
+
+
+def write_frontier(folder: Path, runs: Mapping[str, Sequence[Record]], name: str = "frontier") -> list[Path]:
+    """Draw both networks and write the picture as SVG and PNG.
+
+    Args:
+        folder: Where to.
+        runs: The records of Table 1 and of the runs at a given size, by name.
+        name: Of the files, without their ending.
+
+    Returns:
+        Their paths.
+
+    Example:
+        >>> write_frontier(Path("docs/figures"), {})  # doctest: +SKIP
+        [PosixPath('docs/figures/frontier.svg'), PosixPath('docs/figures/frontier.png')]
+    """
+    with figure_style(name):
+        figure = Figure(figsize=(9.9, 4.4))
+        for axes, network in zip(figure.subplots(1, len(NETWORKS)), NETWORKS, strict=True):
+            _draw(axes, network, runs)
+        with whole_file(folder / f"{name}.svg") as temporary:
+            temporary.write_text(to_svg(figure), encoding="utf-8")
+        with whole_file(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=150, facecolor="white", metadata={"Software": None})
+    return [folder / f"{name}.svg", folder / f"{name}.png"]
+
+
+def _draw(axes: Axes, network: str, runs: Mapping[str, Sequence[Record]]) -> None:
+    rows = [row.name for row in target_entries() if row.name.split("/")[1] == network and row.name.endswith("x")]
+    for short, title in _TITLES.items():
+        line = our_points(runs, [row for row in rows if row.split("/")[2].startswith(short)]).values()
+        if line:
+            fewer, errors, spreads = zip(*sorted(line), strict=True)
+            axes.errorbar(fewer, errors, spreads, color=_COLOURS[short], linestyle="-", marker="o", markersize=3,
+                          capsize=2, label=f"{title}, at a target")  # fmt: skip
+    own = [entry.name for entry in entries(1) if entry.name.split("/")[0] == network]
+    for points, colour, marker, title, below in (
+        (our_points(runs, own), SERIES[2], "s", "each method's own recipe, ours", False),
+        (printed_points(network), BEFORE, "x", "as the papers print it", True),
+    ):
+        for i, (key, (times, error, spread)) in enumerate(points.items()):
+            axes.errorbar([times], [error], [spread], color=colour, linestyle="none", marker=marker, markersize=4,
+                          capsize=2, label=None if i else title)  # fmt: skip
+            label = _SHORT.get(key.rpartition("/")[2], "dense")
+            place, side = ((-3, -8), "right") if below else ((3, 3), "left")
+            axes.annotate(label, (times, error), xytext=place, ha=side, textcoords="offset points", fontsize=7,
+                          color=colour)  # fmt: skip
+    axes.set_xscale("log", base=2)
+    ticks = [1, 2, 4, 8, 16, 32, 64]
+    axes.set_xticks(ticks, [f"{tick}x" for tick in ticks])
+    axes.set(title=NETWORKS[network], xlabel="fewer multiply-accumulates", ylabel="test error, %")
+    axes.margins(y=0.2)
+    axes.legend(loc="upper left", fontsize=7)
