@@ -17,6 +17,8 @@ __all__ = [
     "unknown_name",
 ]
 
+_MANY, _NEAREST = 50, 8  # names that are too many to list, and how many are listed then
+
 
 class GaslError(Exception):
     """Base of all deliberate errors of this library.
@@ -84,4 +86,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
+    if len(names) > _MANY:
+        nearest = difflib.get_close_matches(got, names, n=_NEAREST, cutoff=0.0)
+        return InputError(f"unknown {kind} {got!r};{hint} The nearest of {len(names)}: {', '.join(nearest)}")
     return InputError(f"unknown {kind} {got!r};{hint} Known: {', '.join(names)}")

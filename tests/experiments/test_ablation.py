@@ -11,11 +11,12 @@ import gasl
 from gasl.cli import main
 from gasl.experiments import ablation as module
 from gasl.experiments import ablation_clip, ablation_run, ablation_table
-from gasl.experiments.ablation import REFERENCES, ablation, catalogue, readings, stage_runs
+from gasl.experiments.ablation import REFERENCES, catalogue, readings, stage_runs
 from gasl.experiments.ablation_clip import ClipSpec, clip_catalogue, missing_clips, run_clips
 from gasl.experiments.ablation_run import met, missing, run_stage, score, shortened
 from gasl.experiments.ablation_table import clip_table, table, with_tables
 from gasl.experiments.identity import identity
+from gasl.experiments.named import named
 from gasl.experiments.recipes import RECIPES
 from gasl.experiments.run import RunOptions
 from gasl.experiments.store import record_path
@@ -29,7 +30,7 @@ def write(records, name, seed, error, widths=((282, 784), (100, 500), (15, 300))
     path = Path(record_path(records, name, seed))
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = dict(zip(("fc1.in", "fc1", "fc2"), widths, strict=True))
-    record = {"recipe": name, "identity": identity(ablation(name, seed)), "seed": seed, "widths": axes}
+    record = {"recipe": name, "identity": identity(named(name, seed)), "seed": seed, "widths": axes}
     record |= {"error_validation": error, "error_removed": error + 1, "error_met": error + 2, "error_small": error}
     path.write_text(json.dumps(record | more))
 
@@ -102,7 +103,7 @@ def quick(monkeypatch):
     phase = TrainConfig(epochs=1, lr=0.05, batch_size=200, clip=None, drop_after=None, stop_after=None)
     target = gasl.Target(sparsity={"fc1": 0.5}, steps=5)
     spec = dataclasses.replace(
-        ablation("ablate/mlp/ssl-coupled"), data="mnist5k", dense=phase, sparse=phase, tune=None, target=target
+        named("ablate/mlp/ssl-coupled"), data="mnist5k", dense=phase, sparse=phase, tune=None, target=target
     )
     bad = dataclasses.replace(spec, target=gasl.Target(sparsity={"fc9": 0.5}))
     specs = {"ablate/mlp/ssl-coupled": spec, "ablate/mlp/ssl-filter": bad}
@@ -201,4 +202,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert main(["ablate", "--show", "true", "--stage", "seeds", "--out", str(tmp_path)]) == 0
     assert "0 of ? runs" in capsys.readouterr().out
     assert main(["run", "ablate/mlp/nothing", "--out", str(tmp_path)]) == 2
-    assert "there is no run" in capsys.readouterr().err
+    assert "unknown run 'ablate/mlp/nothing'" in capsys.readouterr().err

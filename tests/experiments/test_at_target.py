@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import gasl
-from gasl.experiments.at_target import at_targets, named
+from gasl.experiments.at_target import target_entries
 from gasl.experiments.identity import identity
+from gasl.experiments.named import named
 from gasl.experiments.recipes import RECIPES
 from gasl.experiments.run import RunOptions, train_run
 from gasl.experiments.spec import RunSpec
@@ -15,7 +16,7 @@ from gasl.training import TrainConfig
 
 
 def test_names_say_what_is_run():
-    specs = at_targets()
+    specs = {row.name: row.spec for row in target_entries()}
     assert len({identity(spec) for spec in specs.values()}) == len(specs)
     for name, spec in specs.items():
         assert spec.dense == RECIPES[f"{spec.model}/baseline"].dense
@@ -25,7 +26,7 @@ def test_names_say_what_is_run():
     assert named("target/mlp/ssl-8x", 3).seed == 3
     with pytest.raises(gasl.InputError, match="did you mean 'target/mlp/ssl-8x'"):
         named("target/mlp/ssl-9x")
-    with pytest.raises(gasl.InputError, match="unknown recipe"):
+    with pytest.raises(gasl.InputError, match="unknown run 'mlp/gazl'; did you mean 'mlp/gasl'"):
         named("mlp/gazl")
 
 

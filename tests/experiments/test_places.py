@@ -7,8 +7,8 @@ import pytest
 import gasl
 from gasl.experiments.identity import described, identity
 from gasl.experiments.jobs import all_records
+from gasl.experiments.named import named
 from gasl.experiments.places import joined, listed, read_text, write_text
-from gasl.experiments.recipes import recipe
 from gasl.experiments.store import overview, read_record, record_path
 
 
@@ -32,11 +32,11 @@ def test_what_is_written_is_read_and_listed(place):
 
 
 def test_records_are_found_wherever_they_lie(place):
-    spec = recipe("mlp/gasl", 2)
+    spec = named("mlp/gasl", 2)
     record = {"recipe": "mlp/gasl", "identity": identity(spec), "spec": described(spec), "seed": 2}
     write_text(record_path(place, "mlp/gasl", 2), json.dumps(record))
     assert read_record(place, "mlp/gasl", spec) == record
-    assert read_record(place, "mlp/gasl", recipe("mlp/gasl", 1)) is None
+    assert read_record(place, "mlp/gasl", named("mlp/gasl", 1)) is None
     assert overview(place)["mlp/gasl"] == [2]
     assert all_records(place) == [record]
     write_text(record_path(place, "mlp/gasl", 3), "{")

@@ -11,7 +11,8 @@ import gasl
 from gasl.cli import main
 from gasl.experiments import recipes
 from gasl.experiments.identity import described, identity
-from gasl.experiments.recipes import RECIPES, recipe
+from gasl.experiments.named import named
+from gasl.experiments.recipes import RECIPES
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.store import overview, read_record, record_path, run_named
@@ -38,7 +39,7 @@ def quick(monkeypatch):
 
 
 def run(name, seed, *args):
-    return run_named(name, recipe(name, seed), *args)
+    return run_named(name, named(name, seed), *args)
 
 
 def test_identities_stay():
@@ -52,7 +53,7 @@ def test_identities_stay():
 def test_whatever_changes_a_result_changes_the_identity():
     names = {identity(spec) for spec in RECIPES.values()}
     assert len(names) == len(RECIPES)
-    spec = recipe("mlp/gasl")
+    spec = named("mlp/gasl")
     changes = [{"seed": 1}, {"data": "mnist5k"}, {"tune": None}, {"protect": ("fc1",)}, {"from_scratch": True}]
     assert len({identity(dataclasses.replace(spec, **change)) for change in [{}, *changes]}) == 6
     assert identity(gasl.GroupLasso(strength=1)) == identity(gasl.GroupLasso(strength=1.0))
@@ -65,7 +66,7 @@ def test_a_spec_that_no_file_can_hold_is_refused():
 
 
 def test_described_says_every_field():
-    said = described(recipe("lenet5/gasl"))
+    said = described(named("lenet5/gasl"))
     assert said["method"]["sampler"] == {"class": "LogNormal", "mu": 0.0, "sigma": 1.0}
     assert said["dense"]["batch_size"] == 100
     assert json.loads(json.dumps(said)) == said
@@ -73,7 +74,7 @@ def test_described_says_every_field():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_stay_within_their_budget(name):
-    spec = recipe(name)
+    spec = named(name)
     phases = ["dense", "sparse", *(["tune"] if spec.tune else [])]
     epochs = [spec.phase(phase).epochs for phase in phases]
     assert sum(epochs[1:] if spec.from_scratch else epochs) <= 60
@@ -86,7 +87,7 @@ def test_a_recipe_that_is_complete_is_not_run_again(tmp_path):
     path = Path(record_path(tmp_path / "records", "mlp/quick", 1))
     assert json.loads(path.read_text()) == json.loads(json.dumps(record))
     assert (record["recipe"], record["seed"], record["epochs"]) == ("mlp/quick", 1, 3)
-    assert record["identity"] == identity(recipe("mlp/quick", 1))
+    assert record["identity"] == identity(named("mlp/quick", 1))
     assert record["spec"]["method"]["strength"] == 4.0
     widths = {layer["name"]: layer["alive"] for layer in record["layers"]}
     total, left = record["nonzero"]["fc1.weight"]
@@ -106,7 +107,7 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run("mlp/quick", 0, tmp_path, dataclasses.replace(QUIET, say=stop))
-    assert read_record(tmp_path / "records", "mlp/quick", recipe("mlp/quick", 0)) is None
+    assert read_record(tmp_path / "records", "mlp/quick", named("mlp/quick", 0)) is None
     cut = run("mlp/quick", 0, tmp_path, QUIET)
     whole = run("mlp/quick", 0, tmp_path / "whole", QUIET)
     for key in ("identity", "error_dense", "error_small", "layers", "nonzero", "macs", "epochs"):
@@ -131,7 +132,7 @@ def test_a_record_of_other_settings_does_not_count(tmp_path, monkeypatch):
     assert overview(tmp_path / "records")["mlp/quick"] == []
     Path(record_path(tmp_path / "records", "mlp/quick", 0)).write_text("{")
     with pytest.raises(gasl.FileError, match="delete it"):
-        read_record(tmp_path / "records", "mlp/quick", recipe("mlp/quick", 0))
+        read_record(tmp_path / "records", "mlp/quick", named("mlp/quick", 0))
 
 
 def test_from_the_command_line(capsys, tmp_path):

@@ -11,8 +11,9 @@ from gasl.experiments import recipes
 from gasl.experiments import run as run_module
 from gasl.experiments.identity import identity
 from gasl.experiments.jobs import all_records
+from gasl.experiments.named import named
 from gasl.experiments.spec import RunSpec
-from gasl.experiments.sweep import changed, named, sweep_jobs, sweep_records
+from gasl.experiments.sweep import changed, sweep_jobs, sweep_records
 from gasl.training import TrainConfig
 
 PHASE = TrainConfig(epochs=1, lr=0.05, batch_size=400, clip=None, drop_after=None, stop_after=None)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gasl.experiments.identity import identity
-from gasl.experiments.recipes import RECIPES, recipe
+from gasl.experiments.named import named
+from gasl.experiments.recipes import RECIPES
 from gasl.report.cards import BEGIN, card_names, evidence, read_records, with_evidence, write_cards
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, macs, printed_widths
 
@@ -21,7 +22,7 @@ def record(name="lenet5/group_lasso", seed=0, error=1.25, alive=(3, 10, 150, 90)
     ]
     return {
         "recipe": name,
-        "identity": identity(recipe(name, seed)),
+        "identity": identity(named(name, seed)),
         "seed": seed,
         "error_small": error,
         "layers": layers,

@@ -124,7 +124,7 @@ def run(
     """
     from rich.console import Console
 
-    from gasl.experiments.at_target import named
+    from gasl.experiments.named import named
     from gasl.experiments.run import RunOptions
     from gasl.experiments.store import run_named
     from gasl.report import result_view

@@ -16,7 +16,7 @@ from functools import cache
 from math import inf
 from typing import get_args
 
-from gasl.errors import InputError, unknown_name
+from gasl.errors import unknown_name
 from gasl.experiments.recipes import EPOCH, RECIPES
 from gasl.experiments.spec import RunSpec
 from gasl.maths.attention import Inverse
@@ -25,7 +25,7 @@ from gasl.methods.gasl import Beta
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["REFERENCES", "STAGES", "Score", "ablation", "catalogue", "readings", "spec", "stage_runs"]
+__all__ = ["REFERENCES", "STAGES", "Score", "catalogue", "readings", "spec", "stage_runs"]
 
 ALPHAS = (1.0, 0.1, 10.0, 0.01, 100.0)  # in the order in which they are run
 REFERENCES = ("ssl-coupled", "ssl-filter", "ssl-filter-out")
@@ -130,28 +130,6 @@ def catalogue() -> Mapping[str, RunSpec]:
         GroupLasso(strength=0.1, scope='coupled', linear='in', granularity='unit', step='proximal', normalise=True)
     """
     return {f"ablate/{model}/{name}": spec(model, method) for model in TARGETS for name, method in readings().items()}
-
-
-def ablation(name: str, seed: int = 0) -> RunSpec:
-    """One run of the ablation.
-
-    Args:
-        name: A name of :func:`catalogue`.
-        seed: Of everything random.
-
-    Returns:
-        The run.
-
-    Raises:
-        InputError: If there is no such run, or the seed is negative.
-
-    Example:
-        >>> ablation("ablate/mlp/sa-cv-alpha1-coupled", seed=3).seed
-        3
-    """
-    if name not in catalogue():
-        raise InputError(f"there is no run {name!r}; gasl ablate --dry-run lists them, e.g. ablate/mlp/ssl-coupled")
-    return replace(catalogue()[name], seed=seed)
 
 
 def stage_runs(stage: str, score: Score) -> list[tuple[str, int]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from gasl.data import load
 from gasl.errors import InputError, InUseError, RemovalError
-from gasl.experiments.ablation import ablation, stage_runs
+from gasl.experiments.ablation import stage_runs
 from gasl.experiments.identity import described, identity
 from gasl.experiments.jobs import share_out
+from gasl.experiments.named import named
 from gasl.experiments.places import Place, write_text
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
@@ -86,7 +87,7 @@ def score(name: str, seed: int, records: Place) -> float | None:
         >>> score("ablate/mlp/ssl-coupled", 0, "nowhere") is None
         True
     """
-    spec = ablation(name, seed)
+    spec = named(name, seed)
     if (record := read_record(records, name, spec)) is None:
         return None
     assert spec.target is not None
@@ -109,7 +110,7 @@ def missing(stage: str, records: Place) -> list[tuple[str, int]]:
         ('ablate/mlp/ssl-coupled', 0)
     """
     runs = stage_runs(stage, lambda name, seed: score(name, seed, records))
-    return [(name, seed) for name, seed in runs if read_record(records, name, ablation(name, seed)) is None]
+    return [(name, seed) for name, seed in runs if read_record(records, name, named(name, seed)) is None]
 
 
 def run_stage(stage: str, out: Path, options: RunOptions | None = None, records: Place | None = None) -> None:
@@ -137,7 +138,7 @@ def run_stage(stage: str, out: Path, options: RunOptions | None = None, records:
         return [(f"{name}, seed {seed}", (name, seed)) for name, seed in missing(stage, place)]
 
     def carry_out(run: tuple[str, int]) -> None:
-        record = _run(run[0], ablation(*run), out, options)
+        record = _run(run[0], named(*run), out, options)
         write_text(record_path(place, *run), json.dumps(record, indent=1) + "\n")
 
     share_out(todo, carry_out, options.say)

@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, ablation, stage_runs
+from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, stage_runs
 from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue
 from gasl.experiments.ablation_run import met, score
+from gasl.experiments.named import named
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 
@@ -51,7 +52,7 @@ def table(stage: str, records: Place) -> str:
     runs = stage_runs(stage, lambda name, seed: score(name, seed, records))
     found: dict[str, list[Record]] = {}
     for name, seed in runs:
-        if (record := read_record(records, name, ablation(name, seed))) is not None:
+        if (record := read_record(records, name, named(name, seed))) is not None:
             found.setdefault(name, []).append(record)
     count = sum(map(len, found.values()))
     title = f"{_TITLES[stage]}: {count} of {len(runs) or '?'} runs."

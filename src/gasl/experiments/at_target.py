@@ -8,18 +8,17 @@ and 40 with what is left follow.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
-from gasl.errors import InputError, unknown_name
-from gasl.experiments.ablation import TARGETS, ablation
-from gasl.experiments.recipes import EPOCH, RECIPES, recipe
+from gasl.errors import InputError
+from gasl.experiments.ablation import TARGETS
+from gasl.experiments.recipes import EPOCH, RECIPES
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.tables import LABELS, NETWORKS, Entry
 from gasl.methods import GASL, GroupLasso, Method
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["at_target", "at_targets", "named", "target_entries"]
+__all__ = ["target_entries"]
 
 FEWER = {"lenet5": (2, 4, 8, 12, 16, 25, 40), "mlp": (4, 8, 16, 25)}
 _METHODS: Mapping[str, tuple[str, Method]] = {
@@ -31,24 +30,8 @@ _SEEDS = 5
 _STEADY = TrainConfig(drop_after=None, stop_after=None)
 
 
-@cache
-def at_targets() -> Mapping[str, RunSpec]:
-    """Every run, of seed 0, by name.
-
-    Returns:
-        Name to run.
-
-    Example:
-        >>> list(at_targets())[:3]
-        ['target/mlp/ssl-64-80-95', 'target/mlp/gasl-64-80-95', 'target/mlp/ssl-64-80-95-taught']
-        >>> at_targets()["target/lenet5/gasl-8x"].target.macs
-        0.125
-    """
-    return {row.name: row.spec for row in target_entries()}
-
-
 def target_entries(seeds: int | None = None) -> list[Entry]:
-    """The same as rows of tables: of each network those at the paper's units, then those by multiply-accumulates.
+    """All of them as rows of tables: of each network those at the paper's units, then those by multiply-accumulates.
 
     Args:
         seeds: How many for each row; None for 5 at the paper's units and 1 elsewhere.
@@ -108,46 +91,3 @@ def _run(model: str, method: Method, target: Target, teacher: float | None) -> R
         tune=replace(_STEADY, epochs=_EPOCHS, lr=0.03, decay_from=0, teacher=teacher),
         target=target,
     )
-
-
-def at_target(name: str, seed: int = 0) -> RunSpec:
-    """One run at a given size.
-
-    Args:
-        name: A name of :func:`at_targets`.
-        seed: Of everything random.
-
-    Returns:
-        The run.
-
-    Raises:
-        InputError: If there is no such run, or the seed is negative.
-
-    Example:
-        >>> at_target("target/mlp/gasl-64-80-95", seed=4).target.sparsity["fc2"]
-        0.95
-    """
-    if name not in at_targets():
-        raise unknown_name("run at a target", name, at_targets())
-    return replace(at_targets()[name], seed=seed)
-
-
-def named(name: str, seed: int = 0) -> RunSpec:
-    """Any run that has a name: a recipe, a run of the ablation (``ablate/``), or one at a given size (``target/``).
-
-    Args:
-        name: Its name.
-        seed: Of everything random.
-
-    Returns:
-        The run.
-
-    Raises:
-        InputError: If there is no run of this name, or the seed is negative.
-
-    Example:
-        >>> [type(named(name).method).__name__ for name in ("mlp/gasl", "ablate/mlp/ssl-coupled", "target/mlp/gasl-4x")]
-        ['GASL', 'GroupLasso', 'GASL']
-    """
-    kinds = {"ablate": ablation, "target": at_target}
-    return kinds.get(name.partition("/")[0], recipe)(name, seed)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,23 +153,19 @@ def run_jobs(
         >>> run_jobs([], Path("runs"))
         []
     """
-    options, waiting, busy = options or RunOptions(), deque(jobs), 0
+    options = options or RunOptions()
+    todo = {str(job): job for job in jobs}
     failed: list[str] = []
-    while waiting:
-        job = waiting.popleft()
-        options.say(str(job))
+
+    def carry_out(job: Job) -> None:
         try:
             run_named(job.name, job.spec, out, options, records)
-            busy = 0
-        except InUseError as error:
-            options.say(f"later: {error}")
-            waiting.append(job)
-            busy += 1
-            if busy >= len(waiting):  # all that is left is in other hands
-                time.sleep(_AGAIN)
         except RemovalError as error:
             failed.append(f"{job}: {error}")
             options.say(f"failed: {failed[-1]}")
+        del todo[str(job)]
+
+    share_out(lambda: list(todo.items()), carry_out, options.say)
     return failed
 
 
@@ -181,7 +176,7 @@ def share_out(
 
     Args:
         missing: Says what has no record by now, each with its name; asked again after every run.
-        carry_out: Does one and writes its record; raises :class:`gasl.errors.InUseError` if another is at it.
+        carry_out: Does one, after which it is not missing; raises :class:`gasl.errors.InUseError` if another is at it.
         say: Is told, in one line, what happens now.
 
     Example:

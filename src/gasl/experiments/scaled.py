@@ -22,8 +22,8 @@ def scaled(spec: RunSpec, factor: float) -> RunSpec:
         The run.
 
     Example:
-        >>> from gasl.experiments.recipes import recipe
-        >>> half = scaled(recipe("lenet5/magnitude_pruning"), 0.5)
+        >>> from gasl.experiments.recipes import RECIPES
+        >>> half = scaled(RECIPES["lenet5/magnitude_pruning"], 0.5)
         >>> half.dense.epochs, half.sparse.decay_from, half.method.every
         (10, 10, 270)
     """

@@ -55,7 +55,7 @@ def read_record(records: Place, name: str, spec: Seeded) -> dict[str, Any] | Non
         FileError: If the file cannot be read.
 
     Example:
-        >>> read_record(Path("nowhere"), "lenet5/gasl", recipes.recipe("lenet5/gasl")) is None
+        >>> read_record(Path("nowhere"), "lenet5/gasl", recipes.RECIPES["lenet5/gasl"]) is None
         True
     """
     path = record_path(records, name, spec.seed)
@@ -86,7 +86,7 @@ def overview(records: Place) -> dict[str, list[int]]:
     for name in recipes.RECIPES:
         found = [f.removeprefix(f"{name}-seed").removesuffix(".json") for f in files if f.startswith(f"{name}-seed")]
         seeds = sorted(int(n) for n in found if n.isdecimal())
-        there[name] = [n for n in seeds if read_record(records, name, recipes.recipe(name, n)) is not None]
+        there[name] = [n for n in seeds if read_record(records, name, recipes.RECIPES[name].seeded(n)) is not None]
     return there
 
 
@@ -101,7 +101,8 @@ def dense_start(spec: RunSpec, out: Path) -> Path:
         A folder as :func:`gasl.training.fit` writes it.
 
     Example:
-        >>> dense_start(recipes.recipe("mlp/l1"), Path("runs")) == dense_start(recipes.recipe("mlp/gasl"), Path("runs"))
+        >>> l1, gasl = recipes.RECIPES["mlp/l1"], recipes.RECIPES["mlp/gasl"]
+        >>> dense_start(l1, Path("runs")) == dense_start(gasl, Path("runs"))
         True
     """
     start = RunSpec(model=spec.model, model_args=spec.model_args, data=spec.data, dense=spec.dense, seed=spec.seed)
@@ -132,7 +133,7 @@ def run_named(
         RemovalError: If the removal would have changed an output.
 
     Example:
-        >>> run_named("lenet5/gasl", recipes.recipe("lenet5/gasl"), Path("runs"))  # doctest: +SKIP
+        >>> run_named("lenet5/gasl", recipes.RECIPES["lenet5/gasl"], Path("runs"))  # doctest: +SKIP
         {'recipe': 'lenet5/gasl', 'identity': ...}
     """
     options, records = options or RunOptions(), records or out / "records"

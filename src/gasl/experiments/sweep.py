@@ -8,39 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gasl.errors import InputError, unknown_name
-from gasl.experiments import recipes
 from gasl.experiments.identity import identity
 from gasl.experiments.jobs import Job, all_records
+from gasl.experiments.named import named
 from gasl.experiments.spec import RunSpec
-from gasl.experiments.tables import entries
 
-__all__ = ["changed", "named", "ranked", "sweep_jobs", "sweep_records"]
+__all__ = ["changed", "ranked", "sweep_jobs", "sweep_records"]
 
 Values = Mapping[str, Sequence[Any]]
-
-
-def named(name: str) -> RunSpec:
-    """A recipe, or the run of a table's row, by its name.
-
-    Args:
-        name: E.g. lenet5/gasl or cifar10/vgg16-0.25-short/gasl.
-
-    Returns:
-        The run of seed 0.
-
-    Raises:
-        InputError: If there is none of that name.
-
-    Example:
-        >>> named("cifar10/vgg16-0.25-short/l0").model
-        'vgg16'
-    """
-    known = dict(recipes.RECIPES)
-    for number in (1, 2, 3, 4):
-        known |= {entry.name: entry.spec for entry in entries(number)}
-    if name not in known:
-        raise unknown_name("run", name, known)
-    return known[name]
 
 
 def changed(spec: RunSpec, path: str, value: object) -> RunSpec:
@@ -84,7 +59,7 @@ def sweep_jobs(name: str, values: Values, number: int | None = None, seed: int =
     """The runs of a search: every choice of values, or some of them at random.
 
     Args:
-        name: What is searched around, see :func:`named`.
+        name: What is searched around, see :func:`gasl.experiments.named.named`.
         values: The values of each field, by its path.
         number: How many choices to draw; None takes all.
         seed: Of the draw, and of the runs.
@@ -109,7 +84,7 @@ def sweep_jobs(name: str, values: Values, number: int | None = None, seed: int =
         choices = random.Random(seed).sample(choices, number)
     jobs = []
     for choice in choices:
-        spec = named(name).seeded(seed)
+        spec = named(name, seed)
         for path, value in zip(values, choice, strict=True):
             spec = changed(spec, path, value)
         jobs.append(Job(name=f"sweeps/{name}-{identity(spec)}", spec=spec))
