@@ -111,9 +111,9 @@ def test_without_a_number_of_its_own_paper_the_gasl_paper_counts():
 
 def test_a_card_says_how_the_runs_were_made():
     assert (
-        "- `lenet5/structured_bp`: 20 epochs dense, 40 with StructuredBP(strength=1.85e-05) by Adam 0.001 "
+        "- `mlp/structured_bp`: 20 epochs dense, 40 with StructuredBP(strength=2.78e-05) by Adam 0.001 "
         "(the method's own 0.03), falling from epoch 20."
-    ) in lines("lenet5/structured_bp")
+    ) in lines("mlp/structured_bp")
 
 
 def test_without_a_run_there_is_no_claim():
