@@ -130,6 +130,12 @@ def test_a_record_of_other_settings_does_not_count(tmp_path, monkeypatch):
     other = dataclasses.replace(QUICK, method=gasl.GroupLasso(strength=3.0))
     monkeypatch.setitem(recipes.RECIPES, "mlp/quick", other)
     assert overview(tmp_path / "records")["mlp/quick"] == []
+    monkeypatch.setitem(recipes.RECIPES, "mlp/quick", QUICK)
+    assert overview(tmp_path / "records")["mlp/quick"] == [0]
+    record = read_record(tmp_path / "records", "mlp/quick", named("mlp/quick", 0))
+    record["spec"]["method"]["scope"] = "filter"  # as if the default had been another then
+    Path(record_path(tmp_path / "records", "mlp/quick", 0)).write_text(json.dumps(record))
+    assert overview(tmp_path / "records")["mlp/quick"] == []
     Path(record_path(tmp_path / "records", "mlp/quick", 0)).write_text("{")
     with pytest.raises(gasl.FileError, match="delete it"):
         read_record(tmp_path / "records", "mlp/quick", named("mlp/quick", 0))

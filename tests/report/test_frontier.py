@@ -8,7 +8,7 @@ import pytest
 from gasl.cli import main
 from gasl.errors import InputError
 from gasl.experiments.at_target import target_entries
-from gasl.experiments.identity import identity
+from gasl.experiments.identity import described, identity
 from gasl.experiments.places import write_text
 from gasl.experiments.store import record_path
 from gasl.report.frontier import our_points, printed_points, write_frontier
@@ -91,7 +91,7 @@ def test_the_picture_has_what_was_run(tmp_path):
 def test_the_command_shows_records_and_draws(tmp_path, capsys):
     stored = json.loads(next((ROOT / "docs" / "records" / "methods" / "lenet5").glob("*.json")).read_text())
     row = next(row for row in target_entries() if row.name == "target/lenet5/gasl-12x")
-    stored |= {"identity": identity(row.spec), "seed": 0, "error_small": 0.77}
+    stored |= {"identity": identity(row.spec), "spec": described(row.spec), "seed": 0, "error_small": 0.77}
     write_text(record_path(tmp_path / "records", row.name, 0), json.dumps(stored))
     assert main(["frontier", "--show", "true", "--records", str(tmp_path / "records"), "--to", str(tmp_path)]) == 0
     out = capsys.readouterr().out

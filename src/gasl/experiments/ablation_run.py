@@ -145,7 +145,7 @@ def run_stage(stage: str, out: Path, options: RunOptions | None = None, records:
 
 
 def _run(name: str, spec: RunSpec, out: Path, options: RunOptions) -> dict[str, Any]:
-    said = {"spec": described(spec, defaults=False)}
+    said = {"spec": described(spec)}
     try:
         record = run_named(name, spec, out, replace(options, resume=True))
     except InUseError:

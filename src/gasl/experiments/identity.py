@@ -8,7 +8,7 @@ from typing import Any
 
 from gasl.errors import InputError
 
-__all__ = ["described", "identity"]
+__all__ = ["agree", "described", "identity"]
 
 
 def described(value: object, *, defaults: bool = True) -> Any:
@@ -62,6 +62,26 @@ def identity(spec: object) -> str:
     """
     canonical = json.dumps(_floats(described(spec, defaults=False)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Whether two descriptions say the same wherever both say something.
+
+    A default that has changed since a record was written leaves the identity as it was, and shows here.
+
+    Args:
+        one: From :func:`described`, with or without defaults, or read back from a file.
+        other: The same.
+
+    Example:
+        >>> agree({"strength": 1, "scope": "filter"}, {"strength": 1.0}), agree({"scope": "filter"}, {"scope": "out"})
+        (True, False)
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(agree(one[name], other[name]) for name in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(agree, one, other))
+    return bool(one == other)
 
 
 def _default(field: Field[Any]) -> object:

@@ -10,7 +10,7 @@ from torch import nn
 
 from gasl.errors import FileError
 from gasl.experiments import recipes
-from gasl.experiments.identity import described, identity
+from gasl.experiments.identity import agree, described, identity
 from gasl.experiments.networks import factory
 from gasl.experiments.places import Place, joined, listed, read_text, write_text
 from gasl.experiments.run import SPARSE, RunOptions, train_run
@@ -63,7 +63,8 @@ def read_record(records: Place, name: str, spec: Seeded) -> dict[str, Any] | Non
         return None
     try:
         record: dict[str, Any] = json.loads(text)
-        return record if record["identity"] == identity(spec) else None
+        same = record["identity"] == identity(spec) and agree(record.get("spec", {}), described(spec))
+        return record if same else None
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path} is no record of a run ({error!r}); delete it to run it again") from error
 

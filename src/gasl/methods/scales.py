@@ -211,7 +211,7 @@ class HorseshoeScales(Scales):
     ) -> None:
         super().__init__(sites, draws, threshold, log_variance, bound)
         self._tau2, self._rule = tau**2, rule
-        start = math.log(tau**2 / 2)
+        start = -math.log1p(1 / tau**2)
         for site in sites.units:
             like = sites.tensors[site.carriers[0].place[0]]
             units = like.new_tensor([[-math.log(2)], [math.log(2)]]).repeat(1, site.size)
