@@ -93,6 +93,14 @@ def test_a_method_without_a_strength_gets_one_that_kills():
     assert arguments["method"] == gasl.GroupLasso(strength=STRENGTH)
     _, arguments = parse(["train", "--out", "run", "--gasl.strength", "null"])
     assert arguments["method"] == gasl.GASL(strength=None)
+    over = ["--method", "attention", "--attention.over", "gasl.L1", "--attention.granularity", "weight"]
+    for words, strength in (
+        ([], 1e-4),
+        (["--attention.strength", "0.1"], 0.1),
+        (["--attention.strength", "null"], None),
+    ):
+        _, arguments = parse(["train", "--out", "run", *over, *words])
+        assert arguments["method"] == gasl.Attention(over=gasl.L1(), granularity="weight", strength=strength)
 
 
 def test_flags_from_yaml(capsys, tmp_path):

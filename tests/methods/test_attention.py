@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import itertools
 
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
-from gasl.methods import GASL, Attention, GroupLasso, Penalty, StructuredAttention
+from gasl.methods import GASL, L1, Attention, DepGraphNorm, GroupLasso, Penalty, SparseVD, StructuredAttention
 from methods.toy import new_state
 
 INVERSES = ("total", "per_layer", "log", "cv", "standardised")
@@ -89,3 +90,21 @@ def test_settings_that_would_be_ignored_are_refused():
         Attention(over=GroupLasso(strength=0.1))
     with pytest.raises(InputError, match="the penalty has scope='filter', the attention 'coupled'; set both"):
         Attention(over=GroupLasso(scope="filter"))
+
+
+def test_what_is_known_of_the_penalty_underneath_is_known_of_it():
+    cutting = DepGraphNorm(fraction=0.4, cut_at=7)
+    for over, words in ((L1(), {"granularity": "weight"}), (cutting, {}), (None, {})):
+        method, known = Attention(over=over, **words), over or GroupLasso()
+        for name in ("usual_strength", "kills", "cuts"):
+            assert getattr(method, name) == getattr(known, name)
+            assert getattr(copy.deepcopy(method), name) == getattr(known, name)
+        assert method.own_amount() == known.own_amount()
+    assert Attention(over=L1(), granularity="weight") == Attention(over=L1(), granularity="weight")
+    chosen = Attention(over=cutting).chosen(norms(), [1, 1], 0.5)
+    torch.testing.assert_close(chosen, cutting.chosen(norms(), [1, 1], 0.5))
+
+
+def test_what_is_no_penalty_is_refused():
+    with pytest.raises(InputError, match="goes over a penalty on group norms, or L0, got over=SparseVD"):
+        Attention(over=SparseVD(), granularity="weight")

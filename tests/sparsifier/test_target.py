@@ -62,6 +62,8 @@ def share(kind, removal, model, small, x):
         ("conv", gasl.StructuredAttention(strength=3.0), "macs", 0.4),
         ("mlp", gasl.DepGraphNorm(), "macs", 0.4),
         ("conv", gasl.MagnitudePruning(granularity="unit"), "params", 0.4),
+        ("mlp", gasl.Attention(over=gasl.DepGraphNorm()), "macs", 0.4),
+        ("conv", gasl.Attention(over=gasl.NetworkSlimming(), scope="scale", strength=0.01), "params", 0.5),
     ],
 )
 def test_it_is_met(net, method, kind, value):
@@ -140,7 +142,12 @@ def test_what_is_overdue_dies_though_attention_spares_it():
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 2, "2": 30}
 
 
-@pytest.mark.parametrize("method", [gasl.L1(strength=1e-3), gasl.MagnitudePruning(), gasl.SparseVD(strength=1e-4)])
+ATTENTION_L1 = gasl.Attention(over=gasl.L1(), granularity="weight")
+
+
+@pytest.mark.parametrize(
+    "method", [gasl.L1(strength=1e-3), ATTENTION_L1, gasl.MagnitudePruning(), gasl.SparseVD(strength=1e-4)]
+)
 def test_single_weights_meet_it(method):
     model = network("mlp")
     sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(sparsity=0.7, steps=400))
@@ -153,6 +160,25 @@ def test_single_weights_meet_it(method):
         weights = [p for p in sparsifier.folded().parameters() if p.ndim > 1]
         left = sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
         assert 0.29 <= left <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        (gasl.L1(), {"granularity": "weight"}),
+        (gasl.L0(), {"scope": "filter"}),
+        (gasl.DepGraphNorm(), {}),
+        (gasl.GroupLasso(), {}),
+    ],
+)
+def test_attention_begins_with_the_strength_of_what_it_is_over(over, words):
+    method = gasl.Attention(over=over, **words)
+    alone, both = (
+        gasl.Sparsifier(network("mlp"), one, torch.zeros(2, 20), target=gasl.Target(sparsity=0.5))
+        for one in (over, method)
+    )
+    assert both.strength == alone.strength == over.usual_strength
+    assert type(both.controller) is type(alone.controller)
 
 
 def test_a_strength_that_is_too_high_kills_no_more_than_asked():
@@ -179,10 +205,13 @@ def test_an_input_that_died_stays_dead_while_others_are_to_die():
     assert int(dead.sum()) == 10
 
 
-def test_gates_meet_it_too():
+@pytest.mark.parametrize(
+    "method", [L0(strength=1e-4), gasl.Attention(over=L0(), scope="filter", step="loss", strength=1e-4)]
+)
+def test_gates_meet_it_too(method):
     model = network("mlp")
     x = data("mlp")[0]
-    sparsifier = gasl.Sparsifier(model, L0(strength=1e-4), x[:2], target=gasl.Target(sparsity=0.6, steps=300))
+    sparsifier = gasl.Sparsifier(model, method, x[:2], target=gasl.Target(sparsity=0.6, steps=300))
     optimizer = torch.optim.Adam(sparsifier.param_groups(), lr=0.02)
     train(model, sparsifier, optimizer, 600, "mlp")
     alive = sum(axis.alive for axis in sparsifier.sparsity())
@@ -236,8 +265,11 @@ def test_a_run_goes_on_to_the_bit(method, goal):
         (gasl.GASL(step="loss"), {"params": 0.5}, "needs a method that makes units exactly zero"),
         (gasl.L1(), {"params": 0.5}, "single weights have one target"),
         (gasl.L1(), {"sparsity": {"0.weight": 0.5}}, "single weights have one target"),
-        (gasl.DepGraphNorm(fraction=0.5, cut_at=9), {"params": 0.5}, "leave the method's own cut out"),
-        (gasl.MagnitudePruning(density=0.5), {"sparsity": 0.5}, "leave the method's own cut out"),
+        (gasl.DepGraphNorm(fraction=0.5, cut_at=9), {"params": 0.5}, "leave out its fraction=0.5, cut_at=9"),
+        (gasl.Attention(over=gasl.DepGraphNorm(fraction=0.5, cut_at=9)), {"params": 0.5}, "leave out its fraction"),
+        (gasl.MagnitudePruning(density=0.5), {"sparsity": 0.5}, "leave out its density=0.5"),
+        (gasl.MagnitudePruning(quality=1.0), {"sparsity": 0.5}, "leave out its quality=1.0"),
+        (gasl.MagnitudePruning(pattern="2:4"), {"sparsity": 0.5}, "leave out its pattern='2:4'"),
     ],
 )
 def test_what_cannot_be_met_is_refused(method, target, message):

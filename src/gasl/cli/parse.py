@@ -62,12 +62,28 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
     parser, words = _parser(argv[0], command), _spelled_out([_underscored(word) for word in argv[1:]], command)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
-        parsed = parser.parse_args(words)
-        try:
-            given = parser.instantiate_classes(parsed)
-        except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
-            raise error.__cause__ if isinstance(error.__cause__, GaslError) else ParseError(str(error)) from None
+        given = _given(parser, words)
+        if usual := _usual(given):
+            parser.set_defaults(usual)
+            given = _given(parser, words)
     return command, _arguments(command, given)
+
+
+def _given(parser: Any, words: Sequence[str]) -> Namespace:
+    parsed = parser.parse_args(words)
+    try:
+        given: Namespace = parser.instantiate_classes(parsed)
+    except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
+        raise error.__cause__ if isinstance(error.__cause__, GaslError) else ParseError(str(error)) from None
+    return given
+
+
+def _usual(given: Namespace) -> dict[str, float | None]:
+    """The strength that a run takes if it is given none, where it hangs on other fields: attention over a penalty."""
+    name = given.get("method")
+    if name not in METHODS or given[name].usual_strength == METHODS[name].usual_strength:
+        return {}
+    return {f"{name}.strength": given[name].usual_strength}
 
 
 def _underscored(word: str) -> str:

@@ -68,8 +68,12 @@ class Attention(Penalty):
         super().__post_init__()
         check_number("alpha", self.alpha)
         _ = self._term
+        if not isinstance(below := self._penalty(), Penalty | L0):
+            raise InputError(f"attention goes over a penalty on group norms, or L0, got over={below!r}; take e.g. L1()")
+        for name in ("usual_strength", "kills", "cuts"):  # of this object; the class has those over a group lasso
+            object.__setattr__(self, name, getattr(below, name))
         for name in [f.name for f in fields(Method if isinstance(self.over, L0) else Penalty)]:
-            inner, outer = getattr(self._penalty(), name), getattr(self, name)
+            inner, outer = getattr(below, name), getattr(self, name)
             if name == "strength" and inner is not None:
                 raise InputError(f"the penalty has strength={inner!r}; leave it out there and set it on the attention")
             if name != "strength" and inner != outer:
@@ -112,6 +116,14 @@ class Attention(Penalty):
     def draw(self, norms: Sequence[Tensor], state: State) -> list[Tensor] | None:
         """What the penalty underneath draws."""
         return below.draw(norms, state) if isinstance(below := self._penalty(), Penalty) else None
+
+    def own_amount(self) -> str | None:
+        """What the penalty underneath says."""
+        return self._penalty().own_amount()
+
+    def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
+        """What the penalty underneath takes first."""
+        return self._penalty().chosen(norms, floors, fraction)
 
     def cut(self, groups: Groups, state: State) -> list[Tensor] | None:
         """What the penalty underneath cuts."""

@@ -148,6 +148,10 @@ class Method:
     def after_step(self, groups: Groups, state: State, lr: LearningRate) -> None:
         """Change the weights after the optimizer's step; ``lr`` gives the step size of each parameter."""
 
+    def own_amount(self) -> str | None:
+        """What its own settings say about how much goes, which a target would contradict; None if they say nothing."""
+        return None
+
     def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
         """The groups that a method which cuts takes first, when a target asks for a fraction of all.
 

@@ -53,6 +53,10 @@ class CutPenalty(Penalty, ABC):
         """By what groups of different axes are ranked together: their norms, unless a penalty says otherwise."""
         return list(norms)
 
+    def own_amount(self) -> str | None:
+        """The cut."""
+        return None if self.cut_at is None else f"fraction={self.fraction}, cut_at={self.cut_at}"
+
     def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
         """The smallest groups of the whole network, by importance."""
         return smallest_of_all(self.importance(norms), fraction, floors)

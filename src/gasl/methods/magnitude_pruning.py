@@ -81,7 +81,7 @@ class MagnitudePruning(Method):
             raise InputError(
                 f"MagnitudePruning has no penalty, got strength={self.strength}; leave it out, see density"
             )
-        given = [name for name in ("density", "quality", "pattern") if getattr(self, name) is not None]
+        given = self._given()
         if len(given) > 1:
             raise InputError(f"one rule says what goes, got {' and '.join(given)}; leave the others out")
         if self.granularity == "unit" and given not in ([], ["density"]):
@@ -136,11 +136,18 @@ class MagnitudePruning(Method):
         if state.dead is not None:
             groups.clear_(state.dead)
 
+    def own_amount(self) -> str | None:
+        """The rule, if one is given."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._given()) or None
+
     def chosen(self, norms: Sequence[Tensor], floors: Sequence[int], fraction: float) -> list[Tensor]:
         """The smallest groups of each layer, the same part of each."""
         sizes = [n.numel() for n in norms]
         counts = [min(round(fraction * m), m - min(f, m)) for m, f in zip(sizes, floors, strict=True)]
         return [smallest(n, count) for n, count in zip(norms, counts, strict=True)]
+
+    def _given(self) -> list[str]:
+        return [name for name in ("density", "quality", "pattern") if getattr(self, name) is not None]
 
     def _round(self, groups: Groups, done: int, before: list[Tensor] | None) -> list[Tensor]:
         if self.granularity == "unit":

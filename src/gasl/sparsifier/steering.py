@@ -9,6 +9,7 @@ from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method, State
+from gasl.methods.posterior import stochastic
 from gasl.sparsifier.control import Controller
 from gasl.sparsifier.cutting import CuttingController
 from gasl.sparsifier.living import alive_units
@@ -49,12 +50,13 @@ def controller_of(
     """
     if target is None:
         return None
-    if not (method.cuts or (method.kills and getattr(method, "step", "proximal") == "proximal")):
+    exact = stochastic(method) is not None or getattr(method, "step", "proximal") == "proximal"
+    if not (method.cuts or (method.kills and exact)):
         raise InputError(
             f"a target needs a method that makes units exactly zero, got {method}; take step='proximal', or e.g. GASL()"
         )
-    if getattr(method, "cut_at", None) is not None or getattr(method, "density", None) is not None:
-        raise InputError(f"the target says how much goes; leave the method's own cut out, got {method}")
+    if (own := method.own_amount()) is not None:
+        raise InputError(f"the target says how much goes, and so does the method; leave out its {own}")
     if isnan(state.strength):
         state.strength = method.usual_strength or 0.0
     if isinstance(groups, WeightGroups):
