@@ -32,8 +32,10 @@ SEEN = frozenset(
     {
         "lenet5/gasl",
         "lenet5/group_lasso",
+        "lenet5/l1",
         "lenet5/structured_attention",
         "lenet5/structured_bp",
+        "mlp/bayesian_compression",
         "mlp/gasl",
         "mlp/structured_bp",
         "mlp/l1",
@@ -84,7 +86,7 @@ def _probabilistic(model: str, method: Method, sparse: TrainConfig = _ADAM) -> R
 RECIPES: Mapping[str, RunSpec] = {
     # The same 50 epochs without a penalty: what the schedule alone gives.
     "lenet5/baseline": _penalised("lenet5", GroupLasso(strength=0.0)),
-    "lenet5/l1": _unstructured("lenet5", L1(strength=2e-4)),
+    "lenet5/l1": _unstructured("lenet5", L1(strength=4e-4)),
     # The published density of each layer, of which 784-500-300 takes that of 784-300-100.
     "lenet5/magnitude_pruning": _pruned("lenet5", {"conv1": 0.66, "conv2": 0.12, "fc1": 0.08, "fc2": 0.19}),
     "lenet5/magnitude_pruning_units": _pruned(
@@ -118,7 +120,9 @@ RECIPES: Mapping[str, RunSpec] = {
     "mlp/magnitude_pruning": _pruned("mlp", {"fc1": 0.08, "fc2": 0.09, "fc3": 0.26}),
     "mlp/magnitude_pruning_units": _pruned("mlp", {"fc1.in": 0.5, "fc1": 0.3, "fc2": 0.25}, "unit"),
     "mlp/structured_bp": _probabilistic("mlp", StructuredBP(strength=1.5 / N), _NOISE),
-    "mlp/bayesian_compression": _probabilistic("mlp", BayesianCompression(strength=1 / N), _LONGER),
+    "mlp/bayesian_compression": _probabilistic(
+        "mlp", BayesianCompression(strength=1 / N), replace(_LONGER, own_lr=1e-2)
+    ),
     "mlp/bayesian_compression_horseshoe": _probabilistic(
         "mlp", BayesianCompression(strength=1 / N, prior="horseshoe"), _LONGER
     ),
