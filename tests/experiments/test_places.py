@@ -5,6 +5,7 @@ import json
 import pytest
 
 import gasl
+from gasl.cli import main
 from gasl.experiments.identity import described, identity
 from gasl.experiments.jobs import all_records
 from gasl.experiments.named import named
@@ -47,6 +48,37 @@ def test_records_are_found_wherever_they_lie(place):
 def test_an_address_that_nobody_knows_is_named():
     with pytest.raises(gasl.FileError, match="nosuch://x"):
         read_text("nosuch://x/y.json")
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("refused"), Exception("no credentials"), ImportError("s3fs")])
+def test_a_place_that_cannot_be_reached_is_one_line(error, monkeypatch, capsys):
+    """Each kind of bucket raises errors of its own, already where its address is looked at, or later."""
+
+    def fails(*_, **__):
+        raise error
+
+    places = ("fsspec.core.url_to_fs", "fsspec.implementations.memory.MemoryFileSystem.find")
+    for place, address in zip(places, ("ftp://x/y", "memory://x"), strict=True):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fails)
+            assert main(["records", "--records", address]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"gasl: {address} ")
+        assert str(error) in said
+        assert said.count("\n") == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.core.url_to_fs", fails)
+        for done in (lambda: read_text("ftp://x/y.json"), lambda: write_text("ftp://x/y.json", "")):
+            with pytest.raises(gasl.GaslError, match=r"ftp://x/y\.json"):
+                done()
+
+
+def test_a_file_where_a_folder_should_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(gasl.FileError, match="cannot be read"):
+        read_text(f"{tmp_path}/file/x.json")
+    with pytest.raises(gasl.FileError, match="cannot be written"):
+        write_text(f"{tmp_path}/file/x.json", "")
 
 
 def test_what_another_writes_just_now_is_not_seen(tmp_path):

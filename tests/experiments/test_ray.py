@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import gasl
+from gasl.cli import main
 from gasl.experiments.jobs import Job, all_records, run_jobs
 from gasl.experiments.on_ray import run_on_ray
 from gasl.experiments.resources import Resources
@@ -67,6 +68,18 @@ def test_the_records_are_those_of_the_other_engine(tmp_path):
     assert any(line.startswith("x/1, seed 0: training with GroupLasso") for line in said)
     assert sum("of 4 done" in line for line in said) == 3
     assert run_on_ray(jobs[:3], tmp_path / "ray", options) == []  # nothing is missing: Ray is not even started
+
+
+def test_no_ray_at_the_address_is_one_line(monkeypatch, capsys, tmp_path):
+    def fails(**_):
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr("ray.init", fails)
+    words = ["table", "1", "--engine", "ray", "--ray.address", "auto", "--records", str(tmp_path)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gasl: there is no Ray to be had at auto; change --ray.address, or leave it out (Could not")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("field", [{"cpus": 0.0}, {"gpus": -1.0}, {"retries": -1}])

@@ -1,5 +1,6 @@
 import pytest
 
+from gasl.errors import FileError
 from gasl.files.whole import whole_file
 
 
@@ -20,9 +21,7 @@ def write(target, text, interrupt):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("text", "interrupt", "error"), [("half", True, KeyboardInterrupt), ("", False, FileNotFoundError)]
-)
+@pytest.mark.parametrize(("text", "interrupt", "error"), [("half", True, KeyboardInterrupt), ("", False, FileError)])
 def test_after_an_error_nothing_has_changed(tmp_path, text, interrupt, error):
     target = tmp_path / "b.txt"
     target.write_text("old")
@@ -37,3 +36,19 @@ def test_nothing_is_seen_before_the_end(tmp_path):
     with whole_file(target) as temporary:
         temporary.write_text("half")
         assert not target.exists()
+
+
+def test_a_place_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match=r"file/b\.txt cannot be written"):
+        write(tmp_path / "file" / "b.txt", "text", interrupt=False)
+
+
+def test_a_disk_that_fills_is_named(tmp_path):
+    def full():
+        with whole_file(tmp_path / "b.txt"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(FileError, match=r"b\.txt cannot be written \(.*No space left"):
+        full()
+    assert list(tmp_path.iterdir()) == []

@@ -159,5 +159,13 @@ def test_records_from_the_command_line(stored, capsys, tmp_path):
     assert main(["records", "--records", place, "--to", str(tmp_path / "all.csv")]) == 0
     assert capsys.readouterr().out == f"written: {tmp_path / 'all.csv'}, 1 records\n"
     assert main(["records", "--records", place, "--to", "all.xls"]) == 2
+    assert "all.xls" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    for to in (f"{tmp_path}/file/all.csv", f"{tmp_path}/file/all.parquet", "nosuch://x/all.csv"):
+        assert main(["records", "--records", place, "--to", to]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"gasl: {to} cannot be written")
+        assert said.count("\n") == 1
+    assert main(["records", "--records", place, "--to", str(tmp_path / "new" / "all.csv")]) == 0
     with pytest.raises(InputError, match="there are no records"):
         export_records(tmp_path, "all.csv")

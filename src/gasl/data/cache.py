@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gasl.data.imageset import ImageSet
+from gasl.errors import FileError
 from gasl.files.whole import whole_file
 
 __all__ = ["cache_folder", "cached", "source_key"]
@@ -85,7 +86,7 @@ def cached(name: str, key: str, build: Callable[[], Mapping[str, ImageSet]]) -> 
     splits = dict(build())
     try:
         _write(path, splits)
-    except OSError as error:
+    except FileError as error:
         warnings.warn(f"the decoded data cannot be cached in {path.parent} ({error}); set GASL_CACHE", stacklevel=2)
     return splits
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import MissingExtraError
+from gasl.errors import InputError, MissingExtraError
 from gasl.experiments.identity import identity
 from gasl.experiments.jobs import Job
 from gasl.experiments.places import Place
@@ -49,6 +49,7 @@ def run_on_ray(
         For each run that failed a line with the reason; what waited for it fails with it.
 
     Raises:
+        InputError: If there is no Ray at the address, or it cannot be started.
         MissingExtraError: If Ray is not installed.
 
     Example:
@@ -67,7 +68,13 @@ def run_on_ray(
     if not missing:
         return []
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(address=resources.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.init(address=resources.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "on this machine" if resources.address is None else f"at {resources.address}"
+        raise InputError(
+            f"there is no Ray to be had {where}; change --ray.address, or leave it out ({error})"
+        ) from error
     try:
         return _run(ray, missing, out.resolve(), options, place, resources, work or _work)
     finally:

@@ -1,13 +1,15 @@
 """Text files in a folder or a bucket: whole or absent, by path or by any address that ``fsspec`` knows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import FileError, MissingExtraError
+from gasl.errors import FileError, GaslError, MissingExtraError
 from gasl.files import whole_file
 
-__all__ = ["Place", "joined", "listed", "read_text", "write_text"]
+__all__ = ["Place", "joined", "listed", "read_text", "told", "write_text"]
 
 Place = str | Path  # a folder, or an address such as s3://bucket/records
 
@@ -40,16 +42,15 @@ def read_text(address: str) -> str | None:
         >>> read_text("memory://doc/a.json"), read_text("memory://doc/b.json")
         ('{}', None)
     """
-    try:
-        if "://" in address:
-            system, path = _system(address)
-            text: str = system.read_text(path, encoding="utf-8")
-            return text
-        return Path(address).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise FileError(f"{address} cannot be read: {error}") from error
+    with told(address, "read"):
+        try:
+            if "://" in address:
+                system, path = _system(address)
+                text: str = system.read_text(path, encoding="utf-8")
+                return text
+            return Path(address).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
 
 
 def write_text(address: str, text: str) -> None:
@@ -66,7 +67,7 @@ def write_text(address: str, text: str) -> None:
     Example:
         >>> write_text("memory://doc/c.json", "1")
     """
-    try:
+    with told(address, "written"):
         if "://" in address:
             system, path = _system(address)
             system.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -74,8 +75,6 @@ def write_text(address: str, text: str) -> None:
         else:
             with whole_file(Path(address)) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FileError(f"{address} cannot be written: {error}") from error
 
 
 def listed(place: Place, pattern: str) -> list[str]:
@@ -89,6 +88,7 @@ def listed(place: Place, pattern: str) -> list[str]:
         Paths within the place, with slashes, in alphabetic order; none if there is no such place.
 
     Raises:
+        FileError: If the place cannot be read.
         MissingExtraError: If what reads such an address is not installed.
 
     Example:
@@ -96,25 +96,50 @@ def listed(place: Place, pattern: str) -> list[str]:
         >>> listed("memory://doc2", "*-seed*.json"), listed("nowhere", "*")
         (['mlp/a-seed0.json'], [])
     """
-    if "://" not in str(place):
-        found = [path.relative_to(place).as_posix() for path in Path(place).rglob(pattern) if path.is_file()]
-    else:
-        system, root = _system(str(place))
-        found = [path.removeprefix(root).lstrip("/") for path in system.find(root)]
+    with told(str(place), "read"):
+        try:
+            if "://" not in str(place):
+                found = [path.relative_to(place).as_posix() for path in Path(place).rglob(pattern) if path.is_file()]
+            else:
+                system, root = _system(str(place))
+                found = [path.removeprefix(root).lstrip("/") for path in system.find(root)]
+        except FileNotFoundError:
+            return []
     visible = [name for name in found if not name.startswith(".") and "/." not in name]  # not yet written whole
     return sorted(name for name in visible if fnmatch(name.rpartition("/")[2], pattern))
 
 
+@contextmanager
+def told(address: str, done: str) -> Iterator[None]:
+    """Whatever goes wrong at an address as an error of ours, in one line.
+
+    Args:
+        address: Path, or address.
+        done: What is done there: read or written.
+
+    Raises:
+        FileError: If it cannot be done.
+        MissingExtraError: If a package that it takes is not installed.
+
+    Example:
+        >>> with told("s3://bucket/all.csv", "written"):
+        ...     raise PermissionError("who are you?")
+        Traceback (most recent call last):
+        gasl.errors.FileError: s3://bucket/all.csv cannot be written: who are you?
+    """
+    try:
+        yield
+    except GaslError:
+        raise
+    except ImportError as error:  # each kind of bucket has a package of its own
+        raise MissingExtraError(f'{address} needs another package, or pip install "gasl[records]": {error}') from error
+    except Exception as error:  # and raises errors of its own
+        raise FileError(f"{address} cannot be {done}: {str(error) or type(error).__name__}") from error
+
+
 def _system(address: str) -> tuple[Any, str]:
     """What reads the address, and its own name for the place."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtraError(f'{address} needs fsspec; pip install "gasl[train]"') from error
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-        return system, str(path)
-    except ImportError as error:  # each kind of bucket has a package of its own
-        raise MissingExtraError(f"{address} needs another package: {error}") from error
-    except ValueError as error:
-        raise FileError(f"{address} is no address that fsspec knows: {error}") from error
+    import fsspec
+
+    system, path = fsspec.core.url_to_fs(address)
+    return system, str(path)

@@ -30,6 +30,7 @@ LABELS: Mapping[str, str] = {
 }
 
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
+_LIKE_MNIST = ("mnist", "mnist5k", "fashion_mnist", "hub:ylecun/mnist", "hub:zalando-datasets/fashion_mnist")
 NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
 
 
@@ -136,6 +137,8 @@ def _mnist(choice: Choice) -> list[Entry]:
     if choice.width is not None:
         raise InputError(f"the networks of Table 1 have one width; leave --width {choice.width:g} out")
     data = choice.data or "mnist"
+    if data not in _LIKE_MNIST:
+        raise unknown_name("data set of Table 1", data, _LIKE_MNIST)
     rows = []
     for network, title in NETWORKS.items():
         for method, label in LABELS.items():

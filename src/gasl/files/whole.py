@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gasl.errors import FileError
+
 __all__ = ["whole_file"]
 
 
@@ -23,7 +25,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path with the same file name, to be written inside the block.
 
     Raises:
-        FileNotFoundError: If the block ends without an error and without having written the file.
+        FileError: If the file cannot be written there, or the block ends without having written it.
 
     Example:
         >>> import tempfile
@@ -34,10 +36,13 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         '1 2 3'
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        temporary = Path(folder) / target.name
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())  # else a power cut can leave the new name on empty content
-        temporary.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            temporary = Path(folder) / target.name
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())  # else a power cut can leave the new name on empty content
+            temporary.replace(target)
+    except OSError as error:
+        raise FileError(f"{target} cannot be written ({error}); choose another place, or make room there") from error

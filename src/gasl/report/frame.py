@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from gasl.errors import InputError, MissingExtraError
 from gasl.experiments.jobs import all_records
-from gasl.experiments.places import Place
+from gasl.experiments.places import Place, told
+from gasl.files import whole_file
 from gasl.report.cells import Record, dashes
 from gasl.report.tables import overall_sparsity
 
@@ -96,14 +97,14 @@ def export_records(records: Place, to: str) -> int:
 
     Args:
         records: Folder or address.
-        to: Path or address that ends in .parquet or .csv.
+        to: Path or address that ends in .parquet or .csv; missing folders are made.
 
     Returns:
         How many records it has.
 
     Raises:
         InputError: If the ending is another, or there is no record.
-        FileError: If a file is no record.
+        FileError: If a file is no record, or the new one cannot be written.
         MissingExtraError: If pandas or pyarrow is not installed.
 
     Example:
@@ -116,13 +117,13 @@ def export_records(records: Place, to: str) -> int:
     made = frame(records)
     if made.empty:
         raise InputError(f"there are no records in {records}; gasl run and gasl table write them")
-    try:
-        if to.endswith(".csv"):
-            made.to_csv(to, index=False)
+    write = made.to_csv if to.endswith(".csv") else made.to_parquet
+    with told(to, "written"):
+        if "://" in to:
+            write(to, index=False)
         else:
-            made.to_parquet(to, index=False)
-    except ImportError as error:
-        raise MissingExtraError(f'{to} needs pyarrow; pip install "gasl[records]"') from error
+            with whole_file(to) as temporary:
+                write(temporary, index=False)
     return len(made)
 
 
