@@ -35,8 +35,10 @@ class Training:
         for name in frozen:
             self.model.get_submodule(name).requires_grad_(False)
         self.x, self.y = batch(case.network, dtype)
-        options = {"min_units": FLOORS.get(case.network, 2), "seed": seed} | options
-        self.sparsifier = gasl.Sparsifier(self.model, method or case.setting.method, self.x[:2], **options)
+        method = method or case.setting.method
+        units = method.holds_units or (method.granularity == "unit" and method.scope not in ("shape", "depth"))
+        options = {"min_units": FLOORS.get(case.network, 2) if units else 1, "seed": seed} | options
+        self.sparsifier = gasl.Sparsifier(self.model, method, self.x[:2], **options)
         self.optimizer = case.setting.optimizer(self.sparsifier.param_groups())
 
     def loss(self, parts: int = 1, part: int = 0) -> Tensor:

@@ -107,6 +107,15 @@ def test_wrong_choices_are_refused(options, message):
         gasl.Sparsifier(LeNet5(), gasl.GASL(strength=0.1), torch.zeros(1, 1, 28, 28), **options)
 
 
+@pytest.mark.parametrize("method", [gasl.L1(), gasl.MagnitudePruning(), gasl.L0(granularity="weight")])
+@pytest.mark.parametrize("min_units", [3, {"0": 2}])
+def test_units_are_not_held_where_single_weights_go(method, min_units):
+    with pytest.raises(InputError, match=f"what {type(method).__name__} takes here are single weights"):
+        setup(method, min_units=min_units)
+    setup(method, min_units={"0": 1})
+    setup(gasl.SparseVD(), min_units=min_units)  # whose weights are held for their units
+
+
 @pytest.mark.parametrize("scope", ["filter", "coupled"])
 @pytest.mark.parametrize("min_units", [1, 3, {"0": 4}, 100])
 def test_no_axis_falls_below_its_floor_and_the_largest_are_spared(min_units, scope):

@@ -121,6 +121,7 @@ class Method:
     usual_strength: ClassVar[float | None] = 0.1  # what a run takes if it is given none; None: there is no penalty
     kills: ClassVar[bool] = True  # whether a strength alone makes units exactly zero
     cuts: ClassVar[bool] = False  # whether it takes the smallest groups at once, as :meth:`chosen` says
+    holds_units: ClassVar[bool] = False  # whether min_units holds though single weights go
 
     strength: float | None = None
     scope: Scope = "coupled"

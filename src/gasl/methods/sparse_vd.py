@@ -66,6 +66,7 @@ class SparseVD(Stochastic):
         "Variational dropout sparsifies deep neural networks. ICML 2017."
     )
     usual_strength: ClassVar[float | None] = 2e-5  # 1 / N for 50,000 examples
+    holds_units: ClassVar[bool] = True
 
     granularity: Granularity = "weight"
     threshold: float = 3.0

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,22 +9,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gasl.errors import InputError
-from gasl.groups.kinds import network_groups
-from gasl.groups.selection import protected_axes, unit_floors
 from gasl.groups.units import versions
-from gasl.methods.base import Method, State, check_number
-from gasl.methods.calibration import calibrated_strength, first_strength
-from gasl.methods.draws import Draws
+from gasl.methods.base import Method, check_number
+from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.shrink import shrink
-from gasl.sparsifier.hosting import attach_posterior, folded, places_of
+from gasl.sparsifier.hosting import folded
 from gasl.sparsifier.memory import copies, remember, restore_state
 from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
+from gasl.sparsifier.setup import set_up
 from gasl.sparsifier.steering import controller_of
 from gasl.sparsifier.target import Target
 from gasl.sparsifier.watch import Watch
-from gasl.structure.checks import finite
 from gasl.structure.replaced import restore
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 from gasl.structure.trace import trace
@@ -59,6 +55,7 @@ class Sparsifier:
         example_inputs: What :func:`gasl.trace` takes.
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         min_units: Units that the method leaves alive in each axis at least: one number, or one by axis name (others 1).
+            Methods that take single weights, columns or whole layers refuse more than 1, but for ``SparseVD``.
         target: How small it is to become. The strength is then found while it trains, from the method's own or usual
             one on; once the target is met the structure is frozen, and training goes on with what is left.
         seed: Seed of the method's own random numbers; the same on every rank.
@@ -93,19 +90,11 @@ class Sparsifier:
     ) -> None:
         self.model = unwrapped(model)
         self.method = method
-        self.structure = trace(finite(self.model), example_inputs)
+        made = set_up(model, method, example_inputs, protect, min_units, seed)
+        self.structure, self.groups, self.state, self.posterior, floors, self._protect = made
         self.removal: Removal | None = None
         self._example_inputs = example_inputs
-        self._protect = protected_axes(protect, self.structure, self.model)
         self._protect_names = tuple(protect)
-        floors = unit_floors(min_units, self.structure)
-        words = method.granularity, method.scope, method.linear
-        self.groups = network_groups(self.model, self.structure, example_inputs, *words, protect, floors)
-        method.check(self.groups)
-        self.state = State(strength=first_strength(method), generator=torch.Generator().manual_seed(seed))
-        draws = Draws(self.state.generator, seed)
-        places = partial(places_of, self.model, self.structure, method, self.groups, floors, protect)
-        self.posterior = self.state.posterior = attach_posterior(model, method, places, draws)
         seen = (self._plain, example_inputs, floors, self._protect)
         self.controller = controller_of(target, method, self.groups, self.state, *seen)
         self._frozen: list[Tensor] | None = None

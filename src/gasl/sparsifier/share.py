@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from gasl.errors import InputError
 from gasl.measure import count_macs, measure_latency
 from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.liveness import Liveness
@@ -34,6 +35,9 @@ class Share:
         example_inputs: What it takes.
         floors: Units that each axis keeps; what is above them counts where each axis has a target of its own.
 
+    Raises:
+        InputError: If the whole network is fast enough as it is, or there is no such device here.
+
     Example:
         >>> from gasl.removal.liveness import liveness
         >>> from gasl.structure.trace import trace
@@ -60,6 +64,7 @@ class Share:
         self._known: dict[tuple[int, ...], float] = {}
         self._whole, self.milliseconds, self._dense = 1.0, 0.0, None
         if target.kind == "latency":
+            _check_usable(target.device)
             self._dense = duplicate(model).to(target.device)
             self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
         else:
@@ -100,3 +105,11 @@ class Share:
         if isinstance(wanted := self.target.sparsity, Mapping):
             return float(sum(max(0, counts[name] - self._floors[name]) for name in wanted))
         return float(sum(counts.values()))
+
+
+def _check_usable(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"a latency cannot be measured on {device!r} here: {reason}; take device='cpu'") from error

@@ -30,7 +30,7 @@ class WeightController:
         state: The method's state, of which it keeps what it sets.
 
     Raises:
-        InputError: If the target is none of single weights.
+        InputError: If the target is none of single weights, or asks for the last one of a layer.
 
     Example:
         >>> groups, state = WeightGroups({"weight": torch.ones(4)}), State(strength=1.0, generator=torch.Generator())
@@ -51,6 +51,13 @@ class WeightController:
             raise InputError(
                 f"single weights have one target, the part of them that is to be zero, got {target}; "
                 "give sparsity=0.9, or take a method with granularity='unit'"
+            )
+        sizes = [norms.numel() for norms in groups.placeholders()]
+        if target.goal() * sum(sizes) < sum(groups.floors) - 1e-6:
+            least = sum(groups.floors) / sum(sizes)
+            raise InputError(
+                f"the target {target} cannot be met: of {sum(sizes)} weights {sum(groups.floors)} stay, one in each "
+                f"layer, which is a share of {least:.3g}; ask for sparsity={1 - least:.6g} at most"
             )
         self.target = target
         self.method = method

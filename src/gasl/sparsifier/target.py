@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from gasl.errors import InputError
 
 __all__ = ["TOLERANCE", "Target"]
@@ -65,6 +67,10 @@ class Target:
                 raise InputError(f"latency_ms must be positive and finite, got {value}")
             if name != "latency_ms" and not 0 < value < 1:
                 raise InputError(f"{name} must lie between 0 and 1, got {value}; 0.25 is a quarter")
+        try:
+            torch.device(self.device)
+        except RuntimeError as error:
+            raise InputError(f"device must be one that PyTorch knows, as 'cpu', got {self.device!r}") from error
         for name in ("batch", "threads", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
