@@ -11,9 +11,17 @@ from gasl.measure import count_macs
 from gasl.models import VGG16
 from gasl.structure.trace import trace
 
-TEXT = " ".join((Path(__file__).parents[1] / "docs" / "scaling.md").read_text().split())
+ROOT = Path(__file__).parents[1]
+TEXT = " ".join((ROOT / "docs" / "scaling.md").read_text().split())
 GPU = 20e12  # operations a second, as the page supposes
 SLOW = 1.5  # what two of eleven rows take more than a plain step
+
+
+def measured(network, threads):
+    """Seconds of an epoch, from the record of benchmarks/epochs.py."""
+    lines = (ROOT / "docs" / "records" / "epochs.txt").read_text().splitlines()
+    line = next(line for line in lines if line.startswith(network) and f" {threads} threads" in line)
+    return float(line.split("threads")[1].split("s an")[0])
 
 
 def epoch(width):
@@ -40,7 +48,11 @@ def table():
         lambda _: f"VGG-16, width 1 | {epoch(1.0) / 1e12:.1f} TFLOP",
         lambda _: f"{300 * epoch(1.0) / 1e15:.1f} PFLOP",
         lambda _: f"{table() / 1e18:.2f} EFLOP",
-        lambda _: f"{epoch(0.25) / 50 / 1e12:.2f} TFLOP/s",
+        lambda _: f"{epoch(0.25) / measured('VGG-16', 1) / 1e12:.2f} TFLOP/s",
+        lambda _: f"{measured('VGG-16', 1):g} s for an epoch at width 0.25 on one thread",
+        lambda _: f"{table() / (2 * epoch(0.25) / measured('VGG-16', 1)) / 86400:.0f} days | 2 runs",
+        lambda _: f"LeNet-5-Caffe: {measured('LeNet-5', 1):g} s on one core, {measured('LeNet-5', 2):g} s on two",
+        lambda _: f"takes {measured('VGG-16', 2) / measured('VGG-16', 1):.2f} of the time on one",
         lambda _: f"{table() / GPU / 3600:.0f} hours",
         lambda _: f"a step of {epoch(1.0) / STEPS / GPU * 1e3:.0f} ms",
         lambda _: f"are the {300 * epoch(1.0) / GPU / 60:.0f} of a dense start",
