@@ -40,6 +40,9 @@ def record(error=0.9, small=100_000, seed=0, **left):
         "speedup": {"1": 2.0, "128": 8.0},
         "nonzero": {"conv1.weight": [500, 75]},
         "spec": {"target": {"sparsity": SPARSITY}},
+        "epochs": 100,
+        "device": "a processor",
+        "threads": 1,
     }
 
 

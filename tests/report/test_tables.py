@@ -15,10 +15,13 @@ def record(error=8.5, alive=(16, 8), **changes):
             for i, left in enumerate(alive)
         ],
         "nonzero": {"a.weight": [100, 30], "b.weight": [300, 10]},
-        "params": {"small": 50},
+        "params": {"dense": 100, "small": 50},
         "macs": {"dense": 1000, "small": 250},
         "speedup": {"1": 1.5, "128": 3.0},
         "spec": {"method": {"granularity": "unit"}},
+        "epochs": 30,
+        "device": "a processor",
+        "threads": 1,
     } | changes
 
 
@@ -43,8 +46,20 @@ def test_a_row_has_the_papers_values_beside_ours():
         "parameters": "50",
         "MACs": "250 (4.0x fewer)",
         "faster, batch 1 / 128": "1.5 ± 0.0x / 3.0 ± 0.0x",
+        "epochs": "30",
         "seeds": "2",
     }
+
+
+def test_what_ran_for_how_long_and_on_what():
+    name = "cifar10/vgg16-0.25-short/gasl"
+    runs = [record(), record(epochs=24, threads=2), record(device="another")]
+    assert row(name, *runs)["epochs"] == "24 to 30"
+    (made,) = table(entries(2), {name: runs})
+    assert made.notes[-1] == "Ours ran on a processor (1 thread), a processor (2 threads), another (1 thread)."
+    staged = {"cifar10/vgg16-0.25-short/stages/gasl-70": [record(seed=0)]}
+    assert made_of(entries(3), staged)[0].notes[-1] == "Ours ran on a processor (1 thread)."
+    assert not any("ran on" in note for note in table(entries(2), {})[0].notes)
 
 
 def test_a_target_that_was_missed_is_said():
@@ -54,6 +69,10 @@ def test_a_target_that_was_missed_is_said():
         ({"method": units, "target": {"macs": 0.25, "sparsity": None}}, ""),
         ({"method": units, "target": {"macs": 0.2, "sparsity": None}}, ", target missed by 1 of 1"),
         ({"method": units, "target": None}, ""),
+        ({"method": units, "target": {"macs": None, "sparsity": 0.625}}, ""),
+        ({"method": units, "target": {"macs": None, "sparsity": 0.7}}, ", target missed by 1 of 1"),
+        ({"method": units, "target": {"params": 0.5}}, ""),
+        ({"method": units, "target": {"params": 0.4}}, ", target missed by 1 of 1"),
         ({"method": weights, "target": {"macs": None, "sparsity": 0.9}}, ""),
         ({"method": weights, "target": {"macs": None, "sparsity": 0.95}}, ", target missed by 1 of 1"),
     ]

@@ -4,19 +4,33 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-__all__ = ["Record", "dashes", "faster", "fewer", "row", "shares", "spread", "units_left", "weights_left"]
+__all__ = [
+    "Record",
+    "dashes",
+    "faster",
+    "fewer",
+    "machines",
+    "matched",
+    "overall_sparsity",
+    "row",
+    "shares",
+    "spread",
+    "units_left",
+    "weights_left",
+    "weights_share",
+]
 
 Record = Mapping[str, Any]
 
 
-def spread(values: Sequence[float], digits: int) -> str:
-    """Mean, and the standard deviation where there is one.
+def spread(values: Sequence[float], digits: int, sign: str = "") -> str:
+    """Mean, and the standard deviation where there is one; with the sign "+" a mean above 0 has one too.
 
     Example:
-        >>> spread([1.0, 2.0], 1), spread([1.0], 2)
-        ('1.5 ± 0.7', '1.00')
+        >>> spread([1.0, 2.0], 1), spread([1.0], 2, "+")
+        ('1.5 ± 0.7', '+1.00')
     """
-    text = f"{mean(values):.{digits}f}"
+    text = f"{mean(values):{sign}.{digits}f}"
     return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
@@ -97,3 +111,50 @@ def faster(records: Sequence[Record]) -> str:
         '1.2x / 4.0x'
     """
     return " / ".join(f"{spread([r['speedup'][batch] for r in records], 1)}x" for batch in ("1", "128"))
+
+
+def matched(runs: Sequence[Record], others: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Runs with those of the same seed among others: what the seed decides is then no part of their difference.
+
+    Example:
+        >>> matched([{"seed": 0}, {"seed": 1, "a": 2}], [{"seed": 1}])
+        [({'seed': 1, 'a': 2}, {'seed': 1})]
+    """
+    known = {other["seed"]: other for other in others}
+    return [(run, known[run["seed"]]) for run in runs if run["seed"] in known]
+
+
+def machines(records: Sequence[Record]) -> list[str]:
+    """One line that says what our runs ran on; none if there are none.
+
+    Example:
+        >>> machines([{"device": "AMD EPYC", "threads": 1}, {"device": "AMD EPYC", "threads": 2}])
+        ['Ours ran on AMD EPYC (1 thread), AMD EPYC (2 threads).']
+        >>> machines([])
+        []
+    """
+    known = sorted({(r["device"], r["threads"]) for r in records})
+    said = ", ".join(f"{device} ({threads} thread{'s' * (threads > 1)})" for device, threads in known)
+    return [f"Ours ran on {said}."] if known else []
+
+
+def overall_sparsity(record: Record) -> float:
+    """Percent of all units that were removed.
+
+    Example:
+        >>> overall_sparsity({"layers": [{"size": 4, "alive": 1}, {"size": 4, "alive": 3}]})
+        50.0
+    """
+    layers = record["layers"]
+    return float(100 * (1 - sum(x["alive"] for x in layers) / sum(x["size"] for x in layers)))
+
+
+def weights_share(record: Record) -> float:
+    """Percent of all weights that are left and not zero.
+
+    Example:
+        >>> weights_share({"nonzero": {"a": [10, 1], "b": [30, 9]}})
+        25.0
+    """
+    counts = record["nonzero"].values()
+    return float(100 * sum(left for _, left in counts) / sum(whole for whole, _ in counts))

@@ -5,10 +5,11 @@ from statistics import mean
 
 from gasl.experiments.tables import LABELS
 from gasl.report.cards import aim
-from gasl.report.cells import Record, spread
+from gasl.report.cells import Record, matched, spread
 from gasl.report.printed import PRINTED_RISE
 from gasl.report.published import PRINTED, PUBLISHED, macs, printed_widths
 from gasl.report.stages import rises
+from gasl.report.targets import missed_target
 
 __all__ = ["Runs", "findings"]
 
@@ -64,7 +65,7 @@ def _said(runs: Sequence[Record]) -> str:
     return f"{spread([r['error_small'] for r in runs], 2)} % at {fewer:.1f}x fewer MACs ({_seeds(runs)})"
 
 
-def _seeds(runs: Sequence[Record]) -> str:
+def _seeds(runs: Sequence[object]) -> str:
     return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
 
 
@@ -90,14 +91,34 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else "none"
 
 
+def _gap(runs: Sequence[Record], others: Sequence[Record]) -> str:
+    """The difference of two errors, seed by seed where they share seeds."""
+    gaps = _gaps(runs, others)
+    return f"{spread(gaps, 2).lstrip('-')} points {'above' if mean(gaps) > 0 else 'below'}"
+
+
+def _gaps(runs: Sequence[Record], others: Sequence[Record]) -> list[float]:
+    gaps = [run["error_small"] - other["error_small"] for run, other in matched(runs, others)]
+    return gaps or [_error(runs) - _error(others)]
+
+
+def _met(rows: Runs) -> tuple[dict[str, list[Record]], str]:
+    """The runs that met their target, by method; and which were left out."""
+    kept = {name: [run for run in runs if not missed_target(run)] for name, runs in rows.items()}
+    out = {name: len(runs) - len(kept[name]) for name, runs in rows.items() if len(runs) > len(kept[name])}
+    said = _listed([f"{LABELS[name]} ({count} of {len(rows[name])} runs)" for name, count in out.items()])
+    return {name: runs for name, runs in kept.items() if runs}, f"; left out, as above their target: {said}" * bool(out)
+
+
 def _pair(runs: Runs, first: str, second: str) -> list[str]:
-    """The second beside the first, network by network."""
+    """The second beside the first, network by network and seed by seed."""
     said = []
     places = {**{f"{n}/": title for n, title in _NETWORKS.items()}, f"{_CIFAR}/": "VGG-16 on CIFAR-10"}
     for place, title in places.items():
-        a, b = runs.get(place + first), runs.get(place + second)
-        if a and b:
-            said.append(f"{title} {_error(b) - _error(a):+.2f} points at {_macs(b) / _macs(a):.2f}x the MACs")
+        if pairs := matched(runs.get(place + second, ()), runs.get(place + first, ())):
+            mine, others = zip(*pairs, strict=True)
+            more, ratio = spread(_gaps(mine, others), 2, "+"), _macs(mine) / _macs(others)
+            said.append(f"{title} {more} points at {ratio:.2f}x the MACs ({_seeds(pairs)})")
     return said
 
 
@@ -122,37 +143,40 @@ def _baselines(runs: Runs) -> str:
     return f"{text}; missed: {_listed(missed)}." if missed else f"{text}."
 
 
-def _at_equal_macs(runs: Runs) -> dict[str, Sequence[Record]]:
+def _at_equal_macs(runs: Runs) -> tuple[dict[str, list[Record]], str]:
     names = {method: f"{_CIFAR}/{method}" for method in LABELS if method not in (*_SINGLE, "baseline")}
-    return {method: runs[name] for method, name in names.items() if runs.get(name)}
+    return _met({method: runs[name] for method, name in names.items() if runs.get(name)})
 
 
 def _cifar(runs: Runs) -> str:
-    rows = _at_equal_macs(runs)
+    rows, out = _at_equal_macs(runs)
+    title = "CIFAR-10, VGG-16 at width 0.25, a quarter of the MACs"
     if "gasl" not in rows or len(rows) < 2:
-        return "CIFAR-10 at a quarter of the MACs: not run yet."
+        return f"{title}: nothing to rank SA + GASL with{out}." if out else f"{title}: not run yet."
     ranked = sorted(rows, key=lambda method: _error(rows[method]))
     place = ranked.index("gasl") + 1
     best = ranked[0] if place > 1 else ranked[1]
-    gap = _error(rows["gasl"]) - _error(rows[best])
-    text = f"CIFAR-10, VGG-16 at width 0.25, a quarter of the MACs: SA + GASL {_said(rows['gasl'])} is number {place} "
-    text += f"of {len(rows)} in error, {abs(gap):.2f} points {'above' if gap > 0 else 'below'} {LABELS[best]}"
+    text = f"{title}: SA + GASL {_said(rows['gasl'])} is number {place} of {len(rows)} in error, "
+    text += f"{_gap(rows['gasl'], rows[best])} {LABELS[best]}"
     if dense := runs.get(f"{_CIFAR}/baseline"):
         text += f"; baseline {spread([r['error_small'] for r in dense], 2)} %"
-    return f"{text}."
+    return f"{text}{out}."
 
 
 def _speed(runs: Runs) -> str:
-    rows = {method: r for method, r in _at_equal_macs(runs).items() if mean(_ratio(r)) >= 3.9}
+    rows, out = _at_equal_macs(runs)
     if not rows:
         return f"Speed where a quarter of the MACs is left: not run yet; the paper has {_PAPERS_SPEED}x."
     faster = {method: mean(r["speedup"]["128"] for r in rs) for method, rs in rows.items()}
     low, high = min(faster.values()), max(faster.values())
     text = f"Speed where a quarter of the MACs is left: {low:.1f}x to {high:.1f}x at batch 128, one thread"
     if "gasl" in faster:
-        text += f", SA + GASL {faster['gasl']:.2f}x for {mean(_ratio(rows['gasl'])):.1f}x fewer MACs"
+        own = spread([r["speedup"]["128"] for r in rows["gasl"]], 2)
+        text += f", SA + GASL {own}x for {mean(_ratio(rows['gasl'])):.1f}x fewer MACs"
     reached = sum(f >= _PAPERS_SPEED for f in faster.values())
-    return f"{text}; {_PAPERS_SPEED}x, the paper's for CIFAR-100, is reached by {reached} of {len(faster)} methods."
+    return (
+        f"{text}; {_PAPERS_SPEED}x, the paper's for CIFAR-100, is reached by {reached} of {len(faster)} methods{out}."
+    )
 
 
 def _ratio(runs: Sequence[Record]) -> list[float]:
@@ -160,38 +184,43 @@ def _ratio(runs: Sequence[Record]) -> list[float]:
 
 
 def _levels(runs: Runs) -> str:
-    """The rise at 80 % of every method that was run."""
+    """The rise at 80 % of every method that was run and came there."""
     dense = runs.get(f"{_CIFAR}/baseline", ())
     methods = [key.split("/")[1] for key in PRINTED_RISE if key.startswith("rise/")]
-    rise = {m: rises(runs.get(f"{_CIFAR}/stages/{m}-80", ()), dense) for m in methods}
-    known = {m: mean(values) for m, values in rise.items() if values}
+    rows, out = _met({m: there for m in methods if (there := runs.get(f"{_CIFAR}/stages/{m}-80"))})
+    known = {m: values for m, each in rows.items() if (values := rises(each, dense))}
     title, printed = "Table 3, rise of the error at 80 % of the units", PRINTED_RISE["rise/gasl"][2]
     if "gasl" not in known:
-        return f"{title}: not run yet; the paper has {printed}."
-    others = _listed([f"{LABELS[m]} {value:+.2f}" for m, value in known.items() if m != "gasl"])
-    verdict = "the lowest" if known["gasl"] == min(known.values()) else "not the lowest"
-    return (
-        f"{title}: SA + GASL {known['gasl']:+.2f} points, {verdict} ({others}); the paper has {printed} on CIFAR-100."
-    )
+        return f"{title}: {f'SA + GASL has none{out}' if out else 'not run yet'}; the paper has {printed}."
+    text = f"{title}: SA + GASL {spread(known['gasl'], 2, '+')} points"
+    if others := sorted(known.keys() - {"gasl"}, key=lambda m: mean(known[m])):
+        stands = "the lowest" if mean(known["gasl"]) <= mean(known[others[0]]) else "not the lowest"
+        said = _listed([f"{LABELS[m]} {spread(known[m], 2, '+')}" for m in others])
+        text += f", {stands}, {_gap(rows['gasl'], rows[others[0]])} {LABELS[others[0]]} (all: {said})"
+    return f"{text}; the paper has {printed} on CIFAR-100{out}."
 
 
 def _alphas(runs: Runs) -> str:
     dense = runs.get(f"{_CIFAR}/baseline", ())
-    found = {}
+    rows, left = {}, []
     for alpha in (0.01, 0.1, 1.0, 10.0, 100.0):
-        name = "gasl-80" if alpha == 1 else f"gasl-alpha{alpha:g}-80"
-        if values := rises(runs.get(f"{_CIFAR}/stages/{name}", ()), dense):
-            found[alpha] = mean(values)
-    if len(found) < 2:
-        return "Table 4, alpha: not run yet; the paper calls its effect small from 0.1 to 10."
-    said = ", ".join(f"{value:+.2f} at {alpha:g}" for alpha, value in found.items())
-    inner = [value for alpha, value in found.items() if 0.1 <= alpha <= 10]
+        each = runs.get(f"{_CIFAR}/stages/" + ("gasl-80" if alpha == 1 else f"gasl-alpha{alpha:g}-80"), ())
+        met = [run for run in each if not missed_target(run)]
+        left += [f"{len(each) - len(met)} of {len(each)} runs at {alpha:g}"] * (len(met) < len(each))
+        if rises(met, dense):
+            rows[alpha] = met
+    out = f"; left out, as above their target: {_listed(left)}" if left else ""
+    if len(rows) < 2:
+        return f"Table 4, alpha: not run yet; the paper calls its effect small from 0.1 to 10{out}."
+    said = ", ".join(f"{spread(rises(each, dense), 2, '+')} at {alpha:g}" for alpha, each in rows.items())
+    inner = sorted((a for a in rows if 0.1 <= a <= 10), key=lambda a: mean(rises(rows[a], dense)))
     papers = [PRINTED_RISE[f"alpha/{alpha:g}"][2] for alpha in (0.1, 1.0, 10.0)]
     text = f"Table 4, rise of the error at 80 % by alpha: {said}"
     if len(inner) > 1:
-        text += f"; {max(inner) - min(inner):.2f} points between the best and the worst from 0.1 to 10"
+        gaps = _gaps(rows[inner[-1]], rows[inner[0]])
+        text += f"; {spread(gaps, 2)} points between the worst and the best from 0.1 to 10"
         text += f", where the paper has {max(papers) - min(papers):.2f}"
-    return f"{text}."
+    return f"{text}{out}."
 
 
 def _printed(runs: Runs) -> str:

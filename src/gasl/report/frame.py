@@ -7,8 +7,7 @@ from gasl.errors import InputError, MissingExtraError
 from gasl.experiments.jobs import all_records
 from gasl.experiments.places import Place, told
 from gasl.files import whole_file
-from gasl.report.cells import Record, dashes
-from gasl.report.tables import overall_sparsity
+from gasl.report.cells import Record, dashes, overall_sparsity
 
 if TYPE_CHECKING:
     import pandas

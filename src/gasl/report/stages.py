@@ -5,9 +5,19 @@ from statistics import mean
 
 from gasl.experiments.stages import LEVELS
 from gasl.experiments.tables import Entry
-from gasl.report.cells import Record, faster, fewer, spread, units_left
+from gasl.report.cells import (
+    Record,
+    faster,
+    fewer,
+    machines,
+    matched,
+    overall_sparsity,
+    spread,
+    units_left,
+    weights_share,
+)
 from gasl.report.printed import PRINTED_RISE
-from gasl.report.tables import NOT_RUN, Table, overall_sparsity, table, weights_share
+from gasl.report.tables import NOT_RUN, Table, missed, table
 
 __all__ = ["COLUMNS", "made_of", "rises"]
 
@@ -44,8 +54,7 @@ def rises(runs: Sequence[Record], baselines: Sequence[Record]) -> list[float]:
         >>> rises([{"seed": 0, "error_small": 10.5}, {"seed": 1, "error_small": 9}], [{"seed": 0, "error_small": 10.0}])
         [0.5]
     """
-    known = {run["seed"]: run["error_small"] for run in baselines}
-    return [run["error_small"] - known[run["seed"]] for run in runs if run["seed"] in known]
+    return [run["error_small"] - baseline["error_small"] for run, baseline in matched(runs, baselines)]
 
 
 def made_of(entries: Sequence[Entry], records: Mapping[str, Sequence[Record]]) -> list[Table]:
@@ -70,7 +79,8 @@ def made_of(entries: Sequence[Entry], records: Mapping[str, Sequence[Record]]) -
     rows = [_row(entry, records.get(entry.name, ()), baselines) for entry in staged]
     errors = [run["error_small"] for run in baselines]
     known = f"Baseline: {spread(errors, 2)} % ({len(errors)} seeds)." if errors else "The baseline has not been run."
-    return [Table(entries[0].part, COLUMNS, rows, [_NOTE, known])]
+    ran = [*baselines, *(run for entry in staged for run in records.get(entry.name, ()))]
+    return [Table(entries[0].part, COLUMNS, rows, [_NOTE, known, *machines(ran)])]
 
 
 def _reached(runs: Sequence[Record]) -> str:
@@ -98,7 +108,7 @@ def _row(entry: Entry, runs: Sequence[Record], baselines: Sequence[Record]) -> t
         spread([run["error_small"] for run in runs], 2),
         _reached(runs),
         units_left(runs),
-        fewer(mean(run["macs"]["small"] for run in runs), runs[0]["macs"]["dense"]),
+        fewer(mean(run["macs"]["small"] for run in runs), runs[0]["macs"]["dense"]) + missed(runs),
         faster(runs),
         str(len(runs)),
     )

@@ -7,11 +7,23 @@ from statistics import mean
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.experiments.tables import Entry
-from gasl.report.cells import Record, dashes, faster, fewer, row, spread, units_left
+from gasl.report.cells import (
+    Record,
+    dashes,
+    faster,
+    fewer,
+    machines,
+    overall_sparsity,
+    row,
+    spread,
+    units_left,
+    weights_share,
+)
 from gasl.report.printed import PRINTED_CIFAR, PUBLISHED_CIFAR
 from gasl.report.published import PRINTED, PUBLISHED, Printed, Published
+from gasl.report.targets import missed_target
 
-__all__ = ["COLUMNS", "NOT_RUN", "Table", "found", "overall_sparsity", "table", "weights_share"]
+__all__ = ["COLUMNS", "NOT_RUN", "Table", "found", "missed", "table"]
 
 COLUMNS = (
     "method",
@@ -24,10 +36,10 @@ COLUMNS = (
     "parameters",
     "MACs",
     "faster, batch 1 / 128",
+    "epochs",
     "seeds",
 )
 NOT_RUN = "not run"
-_ROUNDING = 0.005  # a weight that trains to zero by itself, and the like
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,8 @@ def table(entries: Sequence[Entry], records: Mapping[str, Sequence[Record]]) -> 
     for part in dict.fromkeys(entry.part for entry in entries):
         sources: list[str] = []
         rows = [_row(entry, records.get(entry.name, []), sources) for entry in entries if entry.part == part]
-        notes = [f"[{i}] {source}." for i, source in enumerate(sources, 1)]
+        ran = [run for entry in entries if entry.part == part for run in records.get(entry.name, ())]
+        notes = [*(f"[{i}] {source}." for i, source in enumerate(sources, 1)), *machines(ran)]
         made.append(Table(part, COLUMNS, rows, notes))
     return made
 
@@ -117,6 +130,7 @@ def _row(entry: Entry, runs: Sequence[Record], sources: list[str]) -> tuple[str,
     if not runs:
         return (*first, NOT_RUN, *[""] * (len(COLUMNS) - 4))
     small, dense = mean(r["macs"]["small"] for r in runs), runs[0]["macs"]["dense"]
+    counts = [r["epochs"] for r in runs]  # a run may stop early
     return (
         *first,
         spread([r["error_small"] for r in runs], 2),
@@ -124,24 +138,27 @@ def _row(entry: Entry, runs: Sequence[Record], sources: list[str]) -> tuple[str,
         units_left(runs),
         f"{mean(weights_share(r) for r in runs):.1f}",
         f"{mean(r['params']['small'] for r in runs):,.0f}",
-        fewer(small, dense) + _missed(runs),
+        fewer(small, dense) + missed(runs),
         faster(runs),
+        " to ".join(map(str, sorted({min(counts), max(counts)}))),
         str(len(runs)),
     )
 
 
-def _missed(runs: Sequence[Record]) -> str:
-    """Said where a run ended above its target, so that nobody compares it with those that met theirs."""
-    over = 0
-    for run in runs:
-        target = run["spec"].get("target") or {}
-        wanted = target.get("sparsity")
-        if isinstance(wanted, dict):
-            over += any(x["sparsity_propagated"] / 100 < wanted[x["name"]] - _ROUNDING for x in run["layers"])
-        elif run["spec"]["method"]["granularity"] == "weight" and wanted:
-            over += weights_share(run) / 100 > 1 - wanted + _ROUNDING
-        elif target.get("macs"):
-            over += run["macs"]["small"] / run["macs"]["dense"] > target["macs"] + _ROUNDING
+def missed(runs: Sequence[Record]) -> str:
+    """Said where a run ended above its target, so that nobody compares it with those that met theirs.
+
+    Args:
+        runs: Of one row.
+
+    Returns:
+        Nothing if all met theirs.
+
+    Example:
+        >>> missed([{"macs": {"dense": 1000, "small": 260}, "spec": {"target": {"macs": 0.25}}}])
+        ', target missed by 1 of 1'
+    """
+    over = sum(missed_target(run) for run in runs)
     return f", target missed by {over} of {len(runs)}" if over else ""
 
 
@@ -164,25 +181,3 @@ def _sparsity(runs: Sequence[Record]) -> str:
         columns = zip(*layers, strict=True)
         return "-".join(f"{mean(layer['sparsity_propagated'] for layer in column):.0f}" for column in columns)
     return spread([overall_sparsity(record) for record in runs], 1)
-
-
-def overall_sparsity(record: Record) -> float:
-    """Percent of all units that were removed.
-
-    Example:
-        >>> overall_sparsity({"layers": [{"size": 4, "alive": 1}, {"size": 4, "alive": 3}]})
-        50.0
-    """
-    layers = record["layers"]
-    return float(100 * (1 - sum(x["alive"] for x in layers) / sum(x["size"] for x in layers)))
-
-
-def weights_share(record: Record) -> float:
-    """Percent of all weights that are left and not zero.
-
-    Example:
-        >>> weights_share({"nonzero": {"a": [10, 1], "b": [30, 9]}})
-        25.0
-    """
-    counts = record["nonzero"].values()
-    return float(100 * sum(left for _, left in counts) / sum(whole for whole, _ in counts))
