@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 import gasl
 from gasl.errors import InputError
@@ -113,3 +114,21 @@ def test_half_a_cut_is_refused():
         DepGraphNorm(fraction=0.5, cut_at=0)
     with pytest.raises(InputError, match="cap must be a number from 0 to 1, got nan"):
         DepGraphNorm(cap=float("nan"))
+
+
+def test_values_of_the_authors_library():
+    """What the authors' pruner (GroupNormPruner, reg 0.01, alpha 4) adds to the gradients of these two convolutions."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 2, bias=False), nn.ReLU(), nn.Conv2d(3, 2, 2, bias=False)).double()
+    with torch.no_grad():
+        model[0].weight.copy_((torch.arange(12, dtype=torch.float64) - 4).view(3, 1, 2, 2) / 10)
+        model[2].weight.copy_(torch.arange(24, dtype=torch.float64).sin().view(2, 3, 2, 2))
+    images = torch.ones(1, 1, 5, 5, dtype=torch.float64)
+    gasl.Sparsifier(model, DepGraphNorm(strength=0.01, step="loss"), images).penalty().backward()
+    first = [-0.064, -0.048, -0.032, -0.016, 0, 0.0157285, 0.0314570, 0.0471855, 0.004, 0.005, 0.006, 0.007]
+    torch.testing.assert_close(
+        model[0].weight.grad.flatten(), torch.tensor(first, dtype=torch.float64), rtol=0, atol=1e-6
+    )
+    second = [0, 0.1346354, 0.1454876, 0.0225792, -0.1190338, -0.1508245, -0.0439479, 0.1033342, 0.0098936, 0.0041212]
+    for weight, values in ((model[0].weight, first), (model[2].weight, second)):
+        expected = torch.tensor(values, dtype=torch.float64)
+        torch.testing.assert_close(weight.grad.flatten()[: len(values)], expected, rtol=0, atol=1e-6)
