@@ -30,6 +30,7 @@ def record(name="lenet5/group_lasso", seed=0, error=1.25, alive=(3, 10, 150, 90)
         "params": {"small": 15_000},
         "macs": {"small": macs("lenet5", alive)},
         "speedup": {"1": 2.0, "128": 6.0},
+        "latency_ms": {"small": {"1": 0.1, "128": 2.0 + seed}, "dense": {"1": 0.2, "128": 12.0}},
     } | changes
 
 
@@ -72,8 +73,23 @@ def test_a_row_is_mean_and_spread_over_seeds():
     row = line("lenet5/group_lasso", record(), record(seed=1, error=1.35, alive=(5, 10, 150, 90)), start="| ours")
     assert row == (
         "| ours, `lenet5/group_lasso`, 2 seeds | 1.30 ± 0.07 | 4-10-150-90 | 15-3.0-3.4 | 15,000 "
-        "| 136,000 (16.9x fewer) | 2.0 ± 0.0x / 6.0 ± 0.0x |"
+        "| 136,000 (16.9x fewer) | 2.0 ± 0.0x / 6.0 ± 0.0x | 0.10 (0.20) / 2.5 (12) |"
     )
+
+
+def test_the_network_without_a_penalty_has_epochs_of_its_own():
+    """Some recipes train for 60 epochs, and are compared with one that has 50."""
+    for name in ("mlp/gasl", "mlp/l1"):
+        (row,) = [x for x in lines(name) if x.startswith("| no penalty")]
+        assert row.startswith("| no penalty, 50 epochs | not run |")
+
+
+@pytest.mark.parametrize("name", ["lenet5/l0", "lenet5/sparse_vd", "lenet5/gasl"])
+@pytest.mark.parametrize("runs", [[], [record()]])
+def test_every_row_has_all_columns(name, runs):
+    """Those of what is published, by widths or by weights, those of what is printed, ours, and those not run."""
+    rows = [x for x in lines(name, *runs) if x.startswith("|")]
+    assert len({x.count("|") for x in rows}) == 1
 
 
 def test_units_that_die_with_others_are_told_apart():

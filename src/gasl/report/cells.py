@@ -11,6 +11,7 @@ __all__ = [
     "fewer",
     "machines",
     "matched",
+    "milliseconds",
     "overall_sparsity",
     "row",
     "shares",
@@ -111,6 +112,24 @@ def faster(records: Sequence[Record]) -> str:
         '1.2x / 4.0x'
     """
     return " / ".join(f"{spread([r['speedup'][batch] for r in records], 1)}x" for batch in ("1", "128"))
+
+
+def milliseconds(records: Sequence[Record]) -> str:
+    """Measured latency at batch 1 and 128, mean over seeds: of the small network, and of the dense one in brackets.
+
+    Example:
+        >>> milliseconds([{"latency_ms": {"small": {"1": 0.0954, "128": 1.1}, "dense": {"1": 0.2, "128": 14.2}}}])
+        '0.095 (0.20) / 1.1 (14)'
+    """
+    times = {
+        which: [_two(mean(r["latency_ms"][which][batch] for r in records)) for batch in ("1", "128")]
+        for which in ("small", "dense")
+    }
+    return " / ".join(f"{small} ({dense})" for small, dense in zip(times["small"], times["dense"], strict=True))
+
+
+def _two(value: float) -> str:
+    return f"{value:#.2g}" if value < 10 else f"{value:.0f}"  # digits
 
 
 def matched(runs: Sequence[Record], others: Sequence[Record]) -> list[tuple[Record, Record]]:
