@@ -86,7 +86,7 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
         Markdown.
 
     Example:
-        >>> print(evidence(["mlp/gasl"], read_records(Path("nowhere"))).splitlines()[6])
+        >>> print(evidence(["mlp/gasl"], read_records(Path("nowhere"))).splitlines()[7])
         | GASL paper, Table 1 | 1.53 | 282-100-15 | | | 29,850 (18.3x fewer) | 1.23x | |
     """
     parts = [
