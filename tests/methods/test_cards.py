@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.networks import NETWORKS
+from contract.table import ROWS
 from gasl.methods import METHODS
 
 CARDS = Path(__file__).parents[2] / "docs" / "methods"
@@ -26,6 +28,44 @@ def tables():
             found.append((table[0], table[2:]))
             table = []
     return found
+
+
+def measured():
+    """Of docs/records/methods-cost.txt: by method the two cells, each with the figures of its defaults and variants."""
+    cells = {}
+    for line in (CARDS.parent / "records" / "methods-cost.txt").read_text().splitlines()[2:]:
+        found = re.match(r"(\w+)(?:, (\S+))? +[\d.]+ +([\d.]+) +\d+ +([\d.]+)  ", line)
+        name, variant, *figures = found.groups()
+        for cell, figure in zip(cells.setdefault(name, ([], [])), figures, strict=True):
+            cell.append(f"{variant} {figure}" if variant else figure)
+    return {name: [", ".join(figures) for figures in pair] for name, pair in cells.items()}
+
+
+def test_what_a_method_adds_to_the_step_is_what_was_measured():
+    _, (header, rows) = tables()
+    assert header[-2:] == ["time, times the plain step's", "memory"]
+    assert measured().keys() == METHODS.keys()
+    assert {row[0]: row[-2:] for row in rows} == {
+        f"[{METHODS[name].__name__}]({name}.md)": cells for name, cells in measured().items()
+    }
+
+
+def test_the_comparison_says_which_bounds_held():
+    """The record calls L0 on single weights variational, since as a gate it is over its bound."""
+    text = " ".join((CARDS / "index.md").read_text().split())
+    record = (CARDS.parent / "records" / "methods-cost.txt").read_text()
+    assert set(re.findall(r": (\w+)$", record, flags=re.MULTILINE)) == {"held"}
+    (bound,) = set(re.findall(r"gate ([\d.]+)x", record))
+    (time,) = re.findall(r"^l0, weight +[\d.]+ +([\d.]+)", record, flags=re.MULTILINE)
+    assert float(time) > float(bound)
+    assert f"at {float(time):.2f} times it is over the gates' {bound}" in text
+
+
+def test_the_comparison_says_which_networks_a_method_refuses():
+    refused = {name: set(settings[0].refused) for name, settings in ROWS.items() if settings[0].refused}
+    assert refused == {"network_slimming": NETWORKS.keys() - {"residual"}}
+    text = " ".join((CARDS / "index.md").read_text().split())
+    assert "NetworkSlimming passes them on the residual network alone; it refuses the four others" in text
 
 
 @every_method
