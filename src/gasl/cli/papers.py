@@ -192,10 +192,13 @@ def sweep(
 
 def figure(
     number: int,
+    seed: int = 0,
     epochs: int | None = None,
     data: str | None = None,
+    dry_run: bool = False,
     out: Path = Path("runs"),
     to: Path | None = None,
+    records: str | None = None,
     data_dir: Path | None = None,
     progress: bool = True,
     hardware: Hardware = Hardware(),  # noqa: B008 - a frozen value
@@ -204,25 +207,35 @@ def figure(
 
     Args:
         number: Of the figure.
+        seed: Of its networks; it shows one of each kind.
         epochs: Of the dense network, 20 by default; the other phases change in proportion.
         data: mnist by default, fashion_mnist or mnist5k.
-        out: The folder of all runs.
+        dry_run: Only say what would run, and how long it would take by what was measured.
+        out: The folder of all runs; dense networks in it are shared.
         to: Where figure1.svg and figure1.png go; OUT by default.
+        records: The folder of records, or an address such as s3://bucket/records; OUT/records by default.
         data_dir: The folder that holds the data sets; GASL_DATA by default.
         progress: Show a progress bar.
         hardware: What to train on.
     """
     from gasl.errors import MissingExtraError
-    from gasl.experiments.figures import figure_jobs, folder_of
+    from gasl.experiments.figures import drawable, figure_jobs, folder_of
+    from gasl.experiments.jobs import plan
     from gasl.experiments.tables import Choice
+    from gasl.report.console import print_plan
 
     try:
         from gasl.report.paper_figure import write_figure
     except ImportError as error:
         raise MissingExtraError(f'a figure needs {error.name}; pip install "gasl[report]"') from error
+    jobs = figure_jobs(number, Choice(epochs=epochs, data=data), seed)
+    place = records or str(out / "records")
+    if dry_run:
+        print_plan(plan(jobs.values(), out, place, lambda job: drawable(job, out) is not None))
+        return
     options = _options(data_dir, progress, hardware)
-    jobs = figure_jobs(number, Choice(epochs=epochs, data=data))
-    for path in write_figure(to or out, {title: folder_of(job, out, options) for title, job in jobs.items()}):
+    folders = {title: folder_of(job, out, options, place) for title, job in jobs.items()}
+    for path in write_figure(to or out, folders):
         print(f"written: {path}")
 
 

@@ -101,13 +101,14 @@ def all_records(records: Place) -> list[dict[str, Any]]:
     return found
 
 
-def plan(jobs: Iterable[Job], out: Path, records: Place) -> Plan:
+def plan(jobs: Iterable[Job], out: Path, records: Place, complete: Callable[[Job], bool] = lambda job: True) -> Plan:
     """What there is to do.
 
     Args:
         jobs: The runs in the order in which they would be carried out.
         out: The folder of all runs, where dense starts lie.
         records: The folder of records, or an address; what they took tells how long others will take.
+        complete: Whether a run that has a record has all else that is wanted of it.
 
     Returns:
         The plan.
@@ -119,7 +120,7 @@ def plan(jobs: Iterable[Job], out: Path, records: Place) -> Plan:
     clock, runs = Clock.of(all_records(records)), []
     starts: set[Path] = set()
     for job in jobs:
-        done = read_record(records, job.name, job.spec) is not None
+        done = read_record(records, job.name, job.spec) is not None and complete(job)
         phases: tuple[str, ...] = ()
         if not done:
             start = dense_start(job.spec, out)
