@@ -143,9 +143,8 @@ def run(network: str, method: Method, own_step: float | None, kind: str, seed: i
             stream = iter(batches)
             return next(stream)
 
-    def train(count: int, optimizer: torch.optim.Optimizer, sparsifier: gasl.Sparsifier | None) -> int | None:
-        met = None
-        for step in range(count):
+    def train(count: int, optimizer: torch.optim.Optimizer, sparsifier: gasl.Sparsifier | None) -> None:
+        for _ in range(count):
             x, y = batch()
             loss = cross_entropy(model(x), y)
             loss = loss if sparsifier is None else loss + sparsifier.penalty()
@@ -154,36 +153,32 @@ def run(network: str, method: Method, own_step: float | None, kind: str, seed: i
             optimizer.step()
             if sparsifier is not None:
                 sparsifier.step(optimizer)
-                if met is None and sparsifier._frozen is not None:
-                    met = step + 1
-        return met
 
     lr = 0.02 if network in FEW else 0.05
     train(steps // 2, torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9), None)
     example = batch()[0][:2]
     whole = copy.deepcopy(model)
     number = TARGETS[kind] if kind in ("sparsity", "latency") else REACHABLE.get(network, TARGETS[kind])
-    asked = 1 - number if kind == "sparsity" else number
     target = {kind: number}
     if kind == "latency":
         time_of = measure_latency({"whole": whole}, example, batch=32, threads=1, seconds=2.0)["whole"].median
         target = {"latency_ms": number * time_of}
     goal = gasl.Target(**target, steps=steps, batch=32 if kind == "latency" else 1)
     sparsifier = gasl.Sparsifier(model, method, example, target=goal, seed=seed)
-    if kind == "latency":
-        asked = sparsifier.controller._share.goal  # as a part of the whole network's time when the target was set
     groups = sparsifier.param_groups()
     if own_step is None:
         optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
     else:
         groups[-1]["lr"] = own_step
         optimizer = torch.optim.Adam(groups, lr=1e-3)
-    met = train(2 * steps, optimizer, sparsifier)
+    train(2 * steps, optimizer, sparsifier)
     tensors = dict(sparsifier.folded().named_parameters())
     single = [tensors[name] for name in sparsifier.groups.tensors]
     zero, count = sum(int((t == 0).sum()) for t in single), sum(t.numel() for t in single)
     small = sparsifier.finish()
     assert sparsifier.removal is not None
+    assert sparsifier.reached is not None
+    asked, met = sparsifier.reached.asked, sparsifier.reached.step
     if method.granularity == "weight":
         got, slack = 1 - zero / count, 1 / count
     else:

@@ -1,10 +1,12 @@
 """A whole run on a small scale: what it writes, that it can be gone on with, and the demonstration's bounds."""
 
 import dataclasses
+import io
 import json
 
 import pytest
 import torch
+from rich.console import Console
 
 import gasl
 from gasl.data import default_preprocess, load
@@ -14,7 +16,7 @@ from gasl.experiments.record import second_feature_maps
 from gasl.experiments.run import RunOptions, train_run
 from gasl.methods.l0 import L0
 from gasl.models import MLP, LeNet5
-from gasl.report import ReportData
+from gasl.report import ReportData, result_view
 from gasl.training import TrainConfig, error_percent
 from gasl.training.folder import locked
 
@@ -55,6 +57,22 @@ def test_the_record_has_the_keys_that_others_build_on(finished):
     assert result["max_rel_diff"] <= 1e-5
     assert result["error_before_removal"] == result["error_after_removal"]
     assert result["threads"] == 1
+
+
+def test_what_came_of_a_target_is_said_and_recorded(finished, tmp_path):
+    said, target = [], gasl.Target(macs=0.5)
+    spec = quick(method=gasl.GASL(), target=target, round_to=8, min_units=1, tune=None)
+    result = train_run(spec, tmp_path, dataclasses.replace(QUIET, say=said.append))
+    assert all(layer["alive"] % 8 == 0 or layer["alive"] == layer["size"] for layer in result["layers"])
+    found = result["target"]
+    assert found["asked"] == 0.5
+    assert found["left"] == pytest.approx(result["macs"]["small"] / result["macs"]["dense"])
+    assert found["met"] == (found["left"] <= 0.5)
+    assert found["words"] in said
+    text = io.StringIO()
+    Console(file=text, width=120).print(result_view(result))
+    assert found["words"] in text.getvalue()
+    assert "target" not in finished[1]
 
 
 def test_the_saved_network_is_the_one_that_was_tested(finished):

@@ -1,6 +1,7 @@
 """A target is met to within a hundredth or one unit, by exact zeros, and then nothing dies any more."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -76,10 +77,14 @@ def test_it_is_met(net, method, kind, value):
     train(model, sparsifier, optimizer, 20, net)
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == before
     assert sparsifier.penalty() == 0
+    now = sparsifier.reached
     small = sparsifier.finish()
     wanted = 1 - value if kind == "sparsity" else value
     found = share("units" if kind == "sparsity" else kind, sparsifier.removal, model, small, x)
     assert found <= wanted + 1e-9
+    assert now == sparsifier.reached
+    assert (now.asked, now.left, now.met) == (pytest.approx(wanted), pytest.approx(found), True)
+    assert 0 < now.step <= 600
     # With one unit more on an axis of a units, no weight count grows by more than (1 + 1/a)^2.
     assert found >= wanted - 0.01 or found * max((1 + 1 / count) ** 2 for count in before.values()) > wanted
     assert min(before.values()) >= 1
@@ -110,6 +115,37 @@ def test_milliseconds(monkeypatch):
     small = sparsifier.finish()
     assert 0.45 < sum(p.numel() for p in small.parameters()) / whole <= 0.5
     assert {(batch, threads) for batch, threads, _ in asked[6:]} == {(32, 2)}
+    left = sum(p.numel() for p in small.parameters())
+    reached = sparsifier.reached
+    assert reached.milliseconds == pytest.approx((1.1e-3 * whole, 1.1e-3 * left))  # the medians, of the last look
+    assert reached.met
+    assert reached.left == pytest.approx(left / whole)
+    assert asked[-1][2] >= 1
+    assert " ms, the whole network 2.38 ms, at batch 32, 2 threads, cpu, from step" in str(reached)
+
+
+@pytest.mark.parametrize(
+    ("method", "goal", "words"),
+    [
+        (gasl.GASL(), {"params": 0.5}, "target params=0.5 not met: a share of 1 is left"),
+        (gasl.GASL(), {"sparsity": {"0": 0.5}}, r"target sparsity=\{'0': 0.5\} not met: a share of 1 is still to go"),
+        (gasl.L1(), {"sparsity": 0.5}, "target sparsity=0.5 not met: a share of (1|0.99.*) is left"),
+    ],
+)
+def test_a_target_that_was_not_met_says_so(method, goal, words):
+    model = network("mlp")
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(**goal))
+    train(model, sparsifier, torch.optim.SGD(model.parameters(), lr=0.05), 10, "mlp")
+    sparsifier.finish()
+    assert not sparsifier.reached.met
+    assert sparsifier.reached.step is None
+    assert re.fullmatch(words, str(sparsifier.reached))
+
+
+def test_there_is_nothing_to_reach_without_a_target():
+    sparsifier = gasl.Sparsifier(network("mlp"), gasl.GASL(strength=0.1), torch.zeros(2, 20))
+    sparsifier.finish()
+    assert sparsifier.reached is None
 
 
 def test_axes_by_name():
@@ -119,6 +155,7 @@ def test_axes_by_name():
     optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
     train(model, sparsifier, optimizer, 600, "mlp")
     assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 10, "2": 15}
+    assert "met: the axes have what was asked for, from step" in str(sparsifier.reached)
 
 
 @pytest.mark.parametrize("method", [gasl.MagnitudePruning(granularity="unit"), gasl.GASL()])
@@ -160,6 +197,8 @@ def test_single_weights_meet_it(method):
         weights = [p for p in sparsifier.folded().parameters() if p.ndim > 1]
         left = sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
         assert 0.29 <= left <= 0.3
+        assert sparsifier.reached.left == pytest.approx(left)
+        assert sparsifier.reached.met
 
 
 @pytest.mark.parametrize(
@@ -251,6 +290,7 @@ def test_a_run_goes_on_to_the_bit(method, goal):
     again.load_state_dict(kept[2])
     train(other, again, fresh, 100, "mlp")
     assert again.strength == sparsifier.strength
+    assert again.reached == sparsifier.reached
     assert [axis.alive for axis in again.sparsity()] == [axis.alive for axis in sparsifier.sparsity()]
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 

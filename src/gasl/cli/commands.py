@@ -48,6 +48,7 @@ def train(
     from_scratch: bool = False,
     protect: list[str] | None = None,
     min_units: int | dict[str, int] = 1,
+    round_to: int | None = None,
     target: Target | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -71,6 +72,7 @@ def train(
         from_scratch: Start the method with fresh weights, not with the baseline's.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least: one number, or one by axis name.
+        round_to: Keep each width at a multiple of this, or whole.
         target: How small it is to become, e.g. --target.macs 0.25; the strength is then found while it trains.
         seed: Of everything random.
         resume: Go on with a run that was cut off.
@@ -92,6 +94,7 @@ def train(
         from_scratch=from_scratch,
         protect=tuple(protect or ()),
         min_units=min_units,
+        round_to=round_to,
         target=target,
         seed=seed,
     )

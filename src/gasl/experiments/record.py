@@ -105,6 +105,7 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
         "layers": layers,
         "max_rel_diff": outcome.removal.max_rel_diff,
         **costs.as_dict(),
+        **({} if (reached := outcome.sparsifier.reached) is None else {"target": reached.as_dict()}),
         "seed": spec.seed,
         "model": spec.model,
         "data": spec.data,

@@ -93,7 +93,13 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         _check(dense, example, data.train)
         # What does not fit the network is refused here, not after hours of dense training.
         Sparsifier(
-            dense, spec.method, example, protect=spec.protect, min_units=spec.min_units, target=spec.target
+            dense,
+            spec.method,
+            example,
+            protect=spec.protect,
+            min_units=spec.min_units,
+            round_to=spec.round_to,
+            target=spec.target,
         ).detach()
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
@@ -111,6 +117,8 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         small = trained.sparsifier.finish()
         after = error_percent(small, data.validation)
         options.say(f"removed the dead units: validation error {before:.2f} % before, {after:.2f} % after")
+        if (reached := trained.sparsifier.reached) is not None:
+            options.say(str(reached))
         if spec.tune is not None:
             options.say("training what is left")
             history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options, (), dense).history))
@@ -223,6 +231,7 @@ def _fit(
         method=spec.method if sparse else None,
         protect=spec.protect if sparse else (),
         min_units=spec.min_units if sparse else 1,
+        round_to=spec.round_to if sparse else None,
         target=spec.target if sparse else None,
         hardware=options.hardware,
         resume=options.resume,

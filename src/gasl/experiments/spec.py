@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from gasl.errors import InputError
 from gasl.methods import GASL
 from gasl.methods.base import Method
+from gasl.removal.rounding import check_round_to
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
@@ -36,13 +37,14 @@ class RunSpec:
         from_scratch: Whether ``sparse`` starts with fresh weights, not with those of the baseline.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least: one number, or one by axis name.
+        round_to: Keep each width of the smaller network at a multiple of this, or whole; null for any.
         target: How small the network is to become in the phase ``sparse``; None leaves it to the method's strength.
         start: The run that ``sparse`` goes on from: from its network as it was before removal and tuning. Its dead
             units count as gone for a target, and stay dead but for input features. Gates and posteriors begin anew.
         seed: Of the weights, the order of the images and the method's random numbers.
 
     Raises:
-        InputError: If the seed is negative, or the start is a run of another network, data or seed.
+        InputError: If the seed or round_to is out of its range, or the start is a run of another network, data or seed.
 
     Example:
         >>> RunSpec(data="mnist", seed=3).phase("sparse").seed
@@ -62,6 +64,7 @@ class RunSpec:
     from_scratch: bool = False
     protect: tuple[str, ...] = ()
     min_units: int | Mapping[str, int] = 1
+    round_to: int | None = None
     target: Target | None = None
     start: "RunSpec | None" = None
     seed: int = 0
@@ -70,6 +73,7 @@ class RunSpec:
         """Refuse what no run could use."""
         if self.seed < 0:
             raise InputError(f"seed must be 0 or more, got {self.seed}")
+        check_round_to(self.round_to)
         if self.start is not None:
             if self.from_scratch:
                 raise InputError("a run either goes on from a start or begins from scratch; leave one of them out")

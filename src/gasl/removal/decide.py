@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gasl.errors import InputError, RemovalError
 from gasl.groups.selection import protected_axes
 from gasl.removal.apply import apply_plan, duplicate
-from gasl.removal.liveness import Liveness, liveness
+from gasl.removal.liveness import Liveness
 from gasl.removal.plan import Plan, plan
-from gasl.removal.rounding import round_features, rounding_units, statistic_units
+from gasl.removal.rounding import what_stays
 from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
 from gasl.structure.checks import finite
@@ -63,17 +63,8 @@ class _Wish:
 
     def alive(self, structure: Structure, protect: frozenset[str] | None = None, hold: bool = False) -> Liveness:
         """What stays; with ``hold`` also what emits another constant in training mode."""
-        tensors = named_tensors(self.model)
         whole = self.protect if protect is None else protect
-        held: Tensor | None = None
-        while True:
-            live = liveness(tensors, structure, whole, self.gather, held)
-            more = statistic_units(live, structure, tensors) if hold else torch.zeros_like(live.removed)
-            if self.round_to > 1 and not bool(more.any()):
-                more = rounding_units(live, structure, self.round_to)
-            if not bool(more.any()):
-                return round_features(live, structure, self.round_to)
-            held = more if held is None else held | more
+        return what_stays(named_tensors(self.model), structure, whole, self.gather, self.round_to, hold)
 
 
 def decide(

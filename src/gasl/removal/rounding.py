@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
-from gasl.removal.liveness import Liveness
+from gasl.removal.liveness import Liveness, liveness
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Structure
 
-__all__ = ["check_round_to", "round_features", "rounding_units", "statistic_units"]
+__all__ = ["check_round_to", "round_features", "rounding_units", "statistic_units", "what_stays"]
 
 
 def check_round_to(round_to: int | None) -> int:
@@ -121,6 +121,38 @@ def statistic_units(live: Liveness, structure: Structure, tensors: Mapping[str, 
             normed[affine.rows[rows]] = True
         if int(normed.sum()) == before:
             return normed & _constants(live, structure)
+
+
+def what_stays(
+    tensors: Mapping[str, Tensor],
+    structure: Structure,
+    protect: frozenset[str] = frozenset(),
+    gather: bool = True,
+    round_to: int = 1,
+    hold: bool = False,
+) -> Liveness:
+    """What can go with each width at a multiple; the first arguments as for :func:`gasl.removal.liveness.liveness`.
+
+    Args:
+        tensors: The traced model's parameters and buffers by name.
+        structure: The trace.
+        protect: Axes that are left whole.
+        gather: Whether single features may go.
+        round_to: The multiple.
+        hold: Whether what emits another constant in training mode stays too.
+
+    Returns:
+        The classes to remove and the units that stay.
+    """
+    held: Tensor | None = None
+    while True:
+        live = liveness(tensors, structure, protect, gather, held)
+        more = statistic_units(live, structure, tensors) if hold else torch.zeros_like(live.removed)
+        if round_to > 1 and not bool(more.any()):
+            more = rounding_units(live, structure, round_to)
+        if not bool(more.any()):
+            return round_features(live, structure, round_to)
+        held = more if held is None else held | more
 
 
 def _constants(live: Liveness, structure: Structure) -> Tensor:

@@ -59,4 +59,5 @@ def result_view(result: Mapping[str, Any]) -> "Group":
         costs.add_row(row.name, row.before, row.after, row.change)
     check = f"largest relative difference of an output after removal: {result['max_rel_diff']:.2g}"
     conditions = ", ".join(f"{name} {value}" for name, value in environment_rows(result))
-    return Group(layers, costs, Text(check), Text(conditions, style="dim"))
+    target = [Text(result["target"]["words"])] if "target" in result else []
+    return Group(layers, costs, Text(check), *target, Text(conditions, style="dim"))

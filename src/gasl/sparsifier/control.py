@@ -1,6 +1,6 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from math import log
 from typing import Any, ClassVar
 
@@ -11,16 +11,17 @@ from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.maths.control import allowance, next_strength, wanted_share
-from gasl.methods.base import Method, State
+from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
-from gasl.removal.liveness import Liveness, liveness
+from gasl.removal.liveness import Liveness
+from gasl.sparsifier.last import last_units
 from gasl.sparsifier.living import alive_units, scores, weakest
+from gasl.sparsifier.look import Look
 from gasl.sparsifier.memory import copies
+from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE, Target
-from gasl.structure.axes import Structure
-from gasl.structure.running import ExampleInputs, named_tensors
-from gasl.structure.trace import trace
+from gasl.structure.running import ExampleInputs
 
 __all__ = ["Controller"]
 
@@ -43,6 +44,7 @@ class Controller:
         protect: Axes that stay whole.
         state: The method's state, of which it keeps what it sets.
         names: The axes whose units the method can kill; all if it is not said.
+        round_to: What each width is kept a multiple of; what is left counts as it will be then.
 
     Raises:
         InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
@@ -67,6 +69,7 @@ class Controller:
         protect: frozenset[str],
         state: State | None = None,
         names: Collection[str] | None = None,
+        round_to: int = 1,
     ) -> None:
         self.target = target
         self.method = method
@@ -74,19 +77,41 @@ class Controller:
         self._model = model
         self._example_inputs = example_inputs
         self._protect = protect
+        self._round_to = round_to
+        self.ended: int | None = None  # the step with which it had done
         self._errors: dict[str, float] = {}  # of the check before
         self._start = 0.0
         self._state = state
         self._now: dict[str, int] | None = None  # floors that were set
         whole = self._look()
-        self._sizes = {axis.name: axis.size for axis in whole[1].axes}
+        self._sizes = {axis.name: axis.size for axis in whole.structure.axes}
         self._floors = self._own_floors(floors)
-        self._share = Share(target, *whole, example_inputs, self._floors)
-        self._check_reachable(*whole[:2], self._sizes if names is None else names)
+        self._share = Share(target, whole, example_inputs, self._floors)
+        self._check_reachable(whole, self._sizes if names is None else names)
 
     def left(self) -> float:
         """The share that is left of what the target counts."""
-        return self._share(*self._look())
+        return self._share(self._look())
+
+    def reached(
+        self, groups: Groups, state: State, small: nn.Module | None = None, widths: Mapping[str, int] | None = None
+    ) -> Reached:
+        """What came of the target so far.
+
+        Args:
+            groups: What the method makes sparse.
+            state: The method's state.
+            small: The smaller network and its widths; None for what a removal would leave now.
+            widths: Units of each of its axes.
+
+        Returns:
+            What was asked for, and what there is.
+        """
+        if small is None or widths is None:
+            look = self._look()
+            small, widths = look.smaller(), look.counts
+        left, times = self._share.final(small, widths)
+        return Reached(target=self.target, asked=self._share.goal, left=left, step=self.ended, milliseconds=times)
 
     @torch.no_grad()
     def check(self, groups: UnitGroups | WeightGroups, state: State) -> bool:
@@ -97,23 +122,24 @@ class Controller:
             state: The method's state.
 
         Returns:
-            Whether the target is met: nothing is to die any more.
+            Whether it has done: the target is met, or nothing is left that may die.
         """
         if state.step % self.every:
             return False
         assert isinstance(groups, UnitGroups)  # or there would be no controller
-        model, structure, live = self._look()
-        left = self._share(model, structure, live)
-        alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
+        look = self._look()
+        left = self._share(look)
         met = left <= self._share.goal + 1e-9
         own = alive_units(groups, state)
         floors = own
         if not met:
-            self._press(groups, state, left, alive)
-            floors = self._allowed(left, alive, own)
+            self._press(groups, state, left, _counts(look.live))
+            floors = self._allowed(left, look, own)
             if floors == own:
-                last = self._last_unit(model, structure, left, weakest(scores(groups, state), live))
-                met, floors = last is None, own if last is None else own | {last: own[last] - 1}
+                units = weakest(scores(groups, state), look.live)
+                spare = {name: them[: len(them) - self._floors[name]] for name, them in units.items()}
+                last = last_units(self._share, look, left, spare, self._round_to)
+                met, floors = last is None, own if last is None else own | {last[0]: own[last[0]] - last[1]}
         self._set_floors(floors, groups, state)
         if state.posterior is None:
             late = state.step > self.target.horizon
@@ -122,17 +148,21 @@ class Controller:
 
     def begin(self, groups: UnitGroups, state: State) -> None:
         """Hold what may not die before the first look, and all that is dead."""
-        _, _, live = look = self._look()
+        look = self._look()
         if state.posterior is None:
             state.gone = groups.dead()
-        alive = {name: int(kept.sum()) for name, kept in live.kept.items()}
-        self._set_floors(self._allowed(self._share(*look), alive, alive_units(groups, state)), groups, state)
+        self._set_floors(self._allowed(self._share(look), look, alive_units(groups, state)), groups, state)
 
-    def _allowed(self, left: float, alive: Mapping[str, int], own: Mapping[str, int]) -> dict[str, int]:
-        """The units of each axis that have to live until the next look."""
-        counts = allowance(left, self._share.goal - TOLERANCE / 2, [alive[name] for name in own])
-        counts = [min(c, alive[name] - self._floors[name]) for name, c in zip(own, counts, strict=True)]
-        return {name: count - max(0, c) for (name, count), c in zip(own.items(), counts, strict=True)}
+    def _allowed(self, left: float, look: Look, own: Mapping[str, int]) -> dict[str, int]:
+        """The units of each axis that have to live until the next look; where widths are rounded, whole multiples."""
+        alive, stay, one = _counts(look.live), look.counts, self._round_to
+        may_go = allowance(left, self._share.goal - TOLERANCE / 2, [stay[name] for name in own])
+        floors = {}
+        for (name, count), most in zip(own.items(), may_go, strict=True):
+            most = min(most - (stay[name] - alive[name]), alive[name] - self._floors[name])
+            least = -(-(alive[name] - max(0, most)) // one) * one
+            floors[name] = count - (alive[name] - min(least, alive[name]))
+        return floors
 
     def _press(self, groups: UnitGroups, state: State, left: float, alive: Mapping[str, int]) -> None:
         """Set the strength; where axes have targets of their own, how hard each of them is pressed."""
@@ -160,11 +190,13 @@ class Controller:
         """What lives."""
         own = {} if self._state is None else {name: getattr(self._state, name) for name in ("pressure", "due")}
         gone = None if self._state is None else copies(self._state.gone)
-        return {"errors": dict(self._errors), "start": self._start, "floors": self._now, "gone": gone, **own}
+        known = {"errors": dict(self._errors), "start": self._start, "floors": self._now, "ended": self.ended}
+        return {**known, "gone": gone, **own}
 
     def load_state_dict(self, saved: Mapping[str, Any], groups: UnitGroups | WeightGroups, state: State) -> None:
         """Go on where :meth:`state_dict` was taken."""
         self._errors, self._start = dict(saved["errors"]), float(saved["start"])
+        self.ended = saved.get("ended")
         state.pressure, state.due = saved["pressure"], saved["due"]
         state.gone = copies(saved["gone"], groups.zero().device)
         if saved["floors"] is not None:
@@ -183,59 +215,37 @@ class Controller:
             return dict(floors)
         if unknown := wanted.keys() - sizes.keys():
             raise InputError(f"the target names {sorted(unknown)}, the network has the axes {sorted(sizes)}")
-        return {n: max(floors[n], int((1 - wanted[n]) * m + 1e-9)) if n in wanted else m for n, m in sizes.items()}
+        least = {n: int((1 - wanted[n]) * m + 1e-9) if n in wanted else m for n, m in sizes.items()}
+        down = {n: m - m % self._round_to or m if n in wanted else m for n, m in least.items()}
+        return {n: max(floors[n], m) for n, m in down.items()}
 
-    def _look(self) -> tuple[nn.Module, Structure, Liveness]:
-        """The network, and what can go from it; the constants that dead units emit are read from a pass of now."""
-        model = self._model()
-        structure = trace(model, self._example_inputs)
-        return model, structure, liveness(named_tensors(model), structure, self._protect)
+    def _look(self) -> Look:
+        return Look.now(self._model(), self._example_inputs, self._protect, self._round_to)
 
-    def _without(self, model: nn.Module, structure: Structure, gone: Mapping[str, Sequence[int]]) -> Liveness:
-        """What could go if some units were zero, with all that makes and reads them."""
-        tensors = named_tensors(model)
-        axes = [axis for axis in structure.axes if gone.get(axis.name)]
-        changed = {m.tensor: tensors[m.tensor].detach().clone() for axis in axes for m in axis.members}
-        for axis in axes:
-            axis.zero_(gone[axis.name], readers=True, within=changed)
-        return liveness(tensors | changed, structure, self._protect)
-
-    def _last_unit(
-        self, model: nn.Module, structure: Structure, left: float, weakest: Mapping[str, tuple[int, int]]
-    ) -> str | None:
-        """The axis whose weakest unit takes most and yet not too much; where each takes too much, the least.
-
-        None if there is nothing left that may go.
-        """
-        if self.target.kind == "latency":  # no clock sees a single unit
-            return next((name for name, (_, alive) in weakest.items() if alive > self._floors[name]), None)
-        shares = {
-            name: self._share(model, structure, self._without(model, structure, {name: [unit]}))
-            for name, (unit, alive) in weakest.items()
-            if alive > self._floors[name]
-        }
-        shares = {name: share for name, share in shares.items() if share < left - 1e-12}
-        near = {name: share for name, share in shares.items() if share >= self._share.goal - TOLERANCE}
-        if near:
-            return min(near, key=lambda name: near[name])
-        return max(shares, key=lambda name: shares[name]) if shares else None
-
-    def _in_words(self, share: float, live: Liveness) -> str:
+    def _in_words(self, share: float, units: Mapping[str, int]) -> str:
         if isinstance(wanted := self.target.sparsity, Mapping):
-            stay = {name: (int(live.kept[name].sum()), self._floors[name]) for name in wanted}
+            stay = {name: (units[name], self._floors[name]) for name in wanted}
             return ", ".join(f"{name} keeps {n} units, not {m}" for name, (n, m) in stay.items() if n > m)
         if self.target.kind == "latency":
             return f"a pass takes {share * self._share.milliseconds:.3g} ms of {self._share.milliseconds:.3g}"
         return f"{self.target.kind} are at {share:.3g} of the whole"
 
-    def _check_reachable(self, model: nn.Module, structure: Structure, names: Collection[str]) -> None:
+    def _check_reachable(self, whole: Look, names: Collection[str]) -> None:
         """Refuse a target that is not met even where all units are dead that the method can kill."""
-        free = [a for a in structure.axes if a.name not in self._protect and a.name in names]
-        live = self._without(model, structure, {a.name: range(self._floors[a.name], a.size) for a in free})
-        least = self._share(model, structure, live)
+        axes = whole.structure.axes
+        free = [a for a in axes if a.name not in self._protect and a.name in names]
+        look = whole.without({a.name: range(self._floors[a.name], a.size) for a in free})
+        least = self._share(look)
         if least > self._share.goal + 1e-9:
-            units = sum(self._floors[a.name] if a in free else a.size for a in structure.axes)
+            rounded = self._round_to > 1
+            stay = look.counts
+            units = sum(stay[a.name] if rounded else self._floors[a.name] if a in free else a.size for a in axes)
             raise InputError(
                 f"the target {self.target} cannot be met: with {units} units left, the fewest that the method, "
-                f"min_units and protect allow, {self._in_words(least, live)}; ask for no less"
+                f"{'round_to, ' if rounded else ''}min_units and protect allow, {self._in_words(least, stay)}; "
+                "ask for no less"
             )
+
+
+def _counts(live: Liveness) -> dict[str, int]:
+    return {name: int(kept.sum()) for name, kept in live.kept.items()}

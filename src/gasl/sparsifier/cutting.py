@@ -10,14 +10,14 @@ from math import ceil
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.maths.control import wanted_share
 from gasl.methods.base import State
 from gasl.sparsifier.control import Controller
-from gasl.structure.axes import Structure
+from gasl.sparsifier.look import Look
 
 __all__ = ["CuttingController"]
 
@@ -27,6 +27,7 @@ class CuttingController(Controller):
 
     Example:
         >>> import gasl
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 3))
         >>> target = gasl.Target(sparsity=0.5, steps=5)
         >>> sparsifier = gasl.Sparsifier(net, gasl.DepGraphNorm(), torch.zeros(2, 4), target=target)
@@ -48,18 +49,18 @@ class CuttingController(Controller):
             return False
         assert isinstance(groups, UnitGroups)  # or there would be no such controller
         assert state.gone is not None  # begin() was called
-        model, structure, live = self._look()
-        if self._share(model, structure, live) > self._wanted(state.step):
-            chosen = self._fewest(groups, state.step, model, structure)
+        look = self._look()
+        if self._share(look) > self._wanted(state.step):
+            chosen = self._fewest(groups, state.step, look)
             state.gone = [old | new for old, new in zip(state.gone, chosen, strict=True)]
             groups.clear_(state.gone)
-            model, structure, live = self._look()
-        return self._share(model, structure, live) <= self._share.goal + 1e-9
+            look = self._look()
+        return self._share(look) <= self._share.goal + 1e-9
 
     def _wanted(self, step: int, goal: float | None = None) -> float:
         return wanted_share(step, self.target.horizon, self._share.goal if goal is None else goal) + 1e-9
 
-    def _fewest(self, groups: UnitGroups, step: int, model: nn.Module, structure: Structure) -> list[Tensor]:
+    def _fewest(self, groups: UnitGroups, step: int, look: Look) -> list[Tensor]:
         norms, sizes = groups.norms(), [self._sizes[name] for name in groups.names]
         floors = [self._floors[name] for name in groups.names]
         if isinstance(self.target.sparsity, Mapping):
@@ -74,7 +75,7 @@ class CuttingController(Controller):
         while high - low > 1:
             count = (low + high) // 2
             gone = {name: _places(mask) for name, mask in zip(groups.names, chosen(count), strict=True)}
-            enough = self._share(model, structure, self._without(model, structure, gone)) <= self._wanted(step)
+            enough = self._share(look.without(gone)) <= self._wanted(step)
             low, high = (low, count) if enough else (count, high)
         return chosen(high)
 

@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gasl.errors import InputError
 from gasl.groups.units import versions
 from gasl.methods.base import Method, check_number
 from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
+from gasl.removal.rounding import check_round_to
 from gasl.removal.shrink import shrink
 from gasl.sparsifier.hosting import folded
-from gasl.sparsifier.memory import copies, remember, restore_state
+from gasl.sparsifier.memory import check_saved, copies, remember, restore_state
 from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
-from gasl.sparsifier.setup import set_up
+from gasl.sparsifier.reached import Reached
+from gasl.sparsifier.setup import check_sizes, set_up
 from gasl.sparsifier.steering import controller_of
 from gasl.sparsifier.target import Target
 from gasl.sparsifier.watch import Watch
@@ -56,6 +57,8 @@ class Sparsifier:
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         min_units: Units that the method leaves alive in each axis at least: one number, or one by axis name (others 1).
             Methods that take single weights, columns or whole layers refuse more than 1, but for ``SparseVD``.
+        round_to: Keep each width of the smaller network at a multiple of this, or whole, as in :func:`gasl.shrink`. A
+            target counts what is left then, and where it lies between two multiples the next smaller network meets it.
         target: How small it is to become. The strength is then found while it trains, from the method's own or usual
             one on; once the target is met the structure is frozen, and training goes on with what is left.
         seed: Seed of the method's own random numbers; the same on every rank.
@@ -85,6 +88,7 @@ class Sparsifier:
         *,
         protect: Sequence[str] = (),
         min_units: int | Mapping[str, int] = 1,
+        round_to: int | None = None,
         target: Target | None = None,
         seed: int = 0,
     ) -> None:
@@ -95,9 +99,11 @@ class Sparsifier:
         self.removal: Removal | None = None
         self._example_inputs = example_inputs
         self._protect_names = tuple(protect)
-        seen = (self._plain, example_inputs, floors, self._protect)
+        self._round_to = check_round_to(round_to)
+        seen = (self._plain, example_inputs, floors, self._protect, self._round_to)
         self.controller = controller_of(target, method, self.groups, self.state, *seen)
         self._frozen: list[Tensor] | None = None
+        self._reached: Reached | None = None
         self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
         self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
         self._watch = Watch(lambda: self._prepare(None), self.step)
@@ -166,15 +172,8 @@ class Sparsifier:
             check_own(optimizer, dict(self.posterior.named_parameters()))
         self._watch.add(optimizer, driving)
 
-    def _check_sizes(self) -> None:
-        if self._shapes != [tensor.shape for tensor in self.groups.tensors.values()]:
-            raise InputError(
-                "the network's weights have other sizes than when this sparsifier was made (gasl.shrink_?); "
-                "detach() it and make a new one of the network as it is"
-            )
-
     def _prepare(self, loss: Tensor | None) -> None:
-        self._check_sizes()
+        check_sizes(self.groups, self._shapes)
         if self._frozen is not None or self._watch.outstanding:
             return
         if math.isnan(self.state.strength):
@@ -186,7 +185,7 @@ class Sparsifier:
             self._prepared = current
 
     def _apply(self, optimizer: Optimizer) -> None:
-        self._check_sizes()
+        check_sizes(self.groups, self._shapes)
         before = self.state.dead
         if self._frozen is not None:
             self.groups.clear_(self._frozen)
@@ -201,6 +200,7 @@ class Sparsifier:
             for state in states_of(optimizer, self.groups.tensors):
                 self.groups.clear_(dead, within=state)
         if self.controller is not None and self._frozen is None and self.controller.check(self.groups, self.state):
+            self.controller.ended = self.state.step
             self.freeze()
 
     def sparsity(self) -> list[AxisSparsity]:
@@ -209,9 +209,19 @@ class Sparsifier:
         structure, tensors = trace(model, self._example_inputs), named_tensors(model)
         return list(sparsity(tensors, structure, liveness(tensors, structure, self._protect)))
 
+    @property
+    def reached(self) -> Reached | None:
+        """What came of the target: of the smaller network after :meth:`finish`, else of what is left now.
+
+        None without a target. It costs a pass through the network; for a latency, both networks are timed.
+        """
+        if self._reached is None and self.controller is not None:
+            return self.controller.reached(self.groups, self.state)
+        return self._reached
+
     def freeze(self) -> None:
         """From now on what is dead stays exactly zero, and nothing is penalised: fine-tuning of what is left."""
-        self._check_sizes()
+        check_sizes(self.groups, self._shapes)
         self._frozen = self.groups.dead()
         self._prepared = None
         if self.posterior is not None:
@@ -237,7 +247,11 @@ class Sparsifier:
         Raises:
             RemovalError: If an output would have changed.
         """
-        small, self.removal = shrink(self._plain(), self._example_inputs, protect=self._protect_names)
+        protect, round_to = self._protect_names, self._round_to
+        small, self.removal = shrink(self._plain(), self._example_inputs, protect=protect, round_to=round_to)
+        if self.controller is not None:
+            widths = {name: after for name, (_, after) in self.removal.widths.items()}
+            self._reached = self.controller.reached(self.groups, self.state, small, widths)
         self.detach()
         return small
 
@@ -271,10 +285,7 @@ class Sparsifier:
         Raises:
             InputError: If the state belongs to other axes, or is not one of a sparsifier.
         """
-        if missing := self.state_dict().keys() - state.keys():
-            raise InputError(f"this is no state of a sparsifier: it lacks {', '.join(sorted(missing))}")
-        if list(state["axes"]) != list(self.groups.names):
-            raise InputError(f"this state is of axes {list(state['axes'])}, the network has {list(self.groups.names)}")
+        check_saved(state, self.state_dict())
         device = self.groups.zero().device
         restore_state(self.state, state, device)
         if self.controller is not None:

@@ -27,10 +27,11 @@ def scores(groups: UnitGroups, state: State) -> dict[str, Tensor]:
     return dict(zip(groups.names, groups.norms(), strict=True))
 
 
-def weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, tuple[int, int]]:
-    """The next unit of each axis to die, of those that are still there, and how many these are."""
+def weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, list[int]]:
+    """The units of each axis that are still there, the next to die first."""
     found = {}
     for name, score in scores.items():
         there = live.kept[name].to(score.device)
-        found[name] = int(torch.where(there, score, torch.inf).argmin()), int(there.sum())
+        order = torch.where(there, score, torch.inf).argsort(stable=True)
+        found[name] = [int(unit) for unit in order[: int(there.sum())]]
     return found

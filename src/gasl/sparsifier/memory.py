@@ -6,12 +6,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gasl.errors import InputError
 from gasl.methods.base import State
 from gasl.methods.posterior import Posterior
 
-__all__ = ["copies", "remember", "restore_state"]
+__all__ = ["check_saved", "copies", "remember", "restore_state"]
 
 _LISTS = ("beta", "rates", "dead")
+
+
+def check_saved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse what is no state of this sparsifier.
+
+    Args:
+        saved: What is to be loaded.
+        now: The sparsifier's state as it is.
+
+    Raises:
+        InputError: If something is missing, or the axes are others.
+
+    Example:
+        >>> check_saved({"axes": ["fc1"]}, {"axes": ["fc1"]})
+    """
+    if missing := now.keys() - saved.keys():
+        raise InputError(f"this is no state of a sparsifier: it lacks {', '.join(sorted(missing))}")
+    if list(saved["axes"]) != list(now["axes"]):
+        raise InputError(f"this state is of axes {list(saved['axes'])}, the network has {list(now['axes'])}")
 
 
 def copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None) -> list[Tensor] | None:

@@ -22,7 +22,7 @@ from gasl.structure.checks import finite
 from gasl.structure.running import ExampleInputs, unwrapped
 from gasl.structure.trace import trace
 
-__all__ = ["Setup", "set_up"]
+__all__ = ["Setup", "check_sizes", "set_up"]
 
 
 class Setup(NamedTuple):
@@ -70,3 +70,23 @@ def set_up(
     places = partial(places_of, network, structure, method, groups, floors, protect)
     posterior = state.posterior = attach_posterior(model, method, places, Draws(state.generator, seed))
     return Setup(structure, groups, state, posterior, floors, protected)
+
+
+def check_sizes(groups: UnitGroups | WeightGroups, shapes: Sequence[torch.Size]) -> None:
+    """Refuse a network whose weights have other sizes than when it was set up.
+
+    Args:
+        groups: The groups, which hold the weights.
+        shapes: The sizes that they had.
+
+    Raises:
+        InputError: If any has another.
+
+    Example:
+        >>> check_sizes(WeightGroups({"0.weight": torch.ones(2, 3)}), [torch.Size([2, 3])])
+    """
+    if list(shapes) != [tensor.shape for tensor in groups.tensors.values()]:
+        raise InputError(
+            "the network's weights have other sizes than when this sparsifier was made (gasl.shrink_?); "
+            "detach() it and make a new one of the network as it is"
+        )

@@ -6,12 +6,10 @@ import torch
 from torch import nn
 
 from gasl.errors import InputError
-from gasl.measure import count_macs, measure_latency
-from gasl.removal.apply import apply_plan, duplicate
-from gasl.removal.liveness import Liveness
-from gasl.removal.plan import plan
+from gasl.measure import Latency, count_macs, measure_latency
+from gasl.removal.apply import duplicate
+from gasl.sparsifier.look import Look
 from gasl.sparsifier.target import Target
-from gasl.structure.axes import Structure
 from gasl.structure.running import ExampleInputs
 
 __all__ = ["Share"]
@@ -29,9 +27,7 @@ class Share:
 
     Args:
         target: The target.
-        model: The network as it is now, which counts as whole.
-        structure: Its trace.
-        live: What can go from it already.
+        whole: The network as it is now, which counts as whole.
         example_inputs: What it takes.
         floors: Units that each axis keeps; what is above them counts where each axis has a target of its own.
 
@@ -39,22 +35,17 @@ class Share:
         InputError: If the whole network is fast enough as it is, or there is no such device here.
 
     Example:
-        >>> from gasl.removal.liveness import liveness
-        >>> from gasl.structure.trace import trace
         >>> model, x = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), torch.zeros(2, 4)
-        >>> structure = trace(model, x)
-        >>> live = liveness(dict(model.named_parameters()), structure)
-        >>> share = Share(Target(macs=0.5), model, structure, live, x, {})
-        >>> share(model, structure, live), share.goal
+        >>> whole = Look.now(model, x)
+        >>> share = Share(Target(macs=0.5), whole, x, {})
+        >>> share(whole), share.goal
         (1.0, 0.5)
     """
 
     def __init__(
         self,
         target: Target,
-        model: nn.Module,
-        structure: Structure,
-        live: Liveness,
+        whole: Look,
         example_inputs: ExampleInputs,
         floors: Mapping[str, int],
     ) -> None:
@@ -65,23 +56,41 @@ class Share:
         self._whole, self.milliseconds, self._dense = 1.0, 0.0, None
         if target.kind == "latency":
             _check_usable(target.device)
-            self._dense = duplicate(model).to(target.device)
+            self._dense = duplicate(whole.model).to(target.device)
             self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
         else:
-            self._whole = self(model, structure, live)
+            self._whole = self(whole)
         self.goal = target.goal(self.milliseconds)
 
-    def __call__(self, model: nn.Module, structure: Structure, live: Liveness) -> float:
-        """The share of the whole that is left of a network with these units."""
+    def __call__(self, look: Look) -> float:
+        """The share of the whole that the removal would leave."""
         if self.target.kind == "units":
-            return self._units(live) / self._whole
-        key = tuple(int(kept.sum()) for kept in live.kept.values())
+            return self._units(look.counts) / self._whole
+        key = tuple(look.counts.values())
         if key not in self._known:
-            small = apply_plan(model, plan(structure, live))
+            small = look.smaller()
             self._known[key] = self._count(small, _SECONDS)
             if self._dense is not None and self._known[key] <= self.goal:  # a lucky moment is no goal reached
                 self._known[key] = self._count(small, _CAREFUL)
         return self._known[key] / self._whole
+
+    def final(self, small: nn.Module, widths: Mapping[str, int]) -> tuple[float, tuple[float, float] | None]:
+        """The share that a smaller network is of the whole, and of a latency the milliseconds of both.
+
+        Args:
+            small: The network; a latency is measured on a copy, in this process alone.
+            widths: Units of each axis.
+
+        Returns:
+            The share; the medians of the whole and of the smaller network, measured in turn.
+        """
+        if self.target.kind == "units":
+            return self._units(widths) / self._whole, None
+        if self._dense is None:
+            return self._count(small, _CAREFUL) / self._whole, None
+        found = self._measured(_CAREFUL, {"whole": self._dense, "small": duplicate(small).to(self.target.device)})
+        whole, after = found["whole"].median, found["small"].median
+        return after / whole, (whole, after)
 
     def _count(self, small: nn.Module, seconds: float) -> float:
         if self.target.kind == "params":
@@ -93,15 +102,17 @@ class Share:
         return times["small"] / times["whole"]
 
     def _time(self, seconds: float, models: Mapping[str, nn.Module]) -> dict[str, float]:
-        batch, threads = self.target.batch, self.target.threads
-        found = measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
+        found = self._measured(seconds, models)
         times = torch.tensor([found[name].lower for name in models], dtype=torch.float64)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.broadcast(times, src=0)
         return dict(zip(models, times.tolist(), strict=True))
 
-    def _units(self, live: Liveness) -> float:
-        counts = {name: int(kept.sum()) for name, kept in live.kept.items()}
+    def _measured(self, seconds: float, models: Mapping[str, nn.Module]) -> dict[str, Latency]:
+        batch, threads = self.target.batch, self.target.threads
+        return measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
+
+    def _units(self, counts: Mapping[str, int]) -> float:
         if isinstance(wanted := self.target.sparsity, Mapping):
             return float(sum(max(0, counts[name] - self._floors[name]) for name in wanted))
         return float(sum(counts.values()))

@@ -11,6 +11,7 @@ from gasl.groups.weights import WeightGroups
 from gasl.maths.control import next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.sparsifier.memory import copies
+from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.target import Target
 from gasl.structure.running import named_tensors
 
@@ -64,6 +65,7 @@ class WeightController:
         self.every = max(_APART, target.horizon // _CHECKS)
         self._model = model
         self._state = state
+        self.ended: int | None = None  # the step with which it had done
         self._error = 0.0
         self._start = state.strength
         if method.cuts:
@@ -81,6 +83,12 @@ class WeightController:
             dead = [int((tensors[name] == 0).sum()) for name in groups.names]
             whole = sum(tensor.numel() for tensor in groups.tensors.values())
         return 1 - sum(dead) / whole
+
+    def reached(
+        self, groups: Groups, state: State, small: nn.Module | None = None, widths: Mapping[str, int] | None = None
+    ) -> Reached:
+        """What came of the target so far; a removal of units changes nothing in it."""
+        return Reached(target=self.target, asked=self.target.goal(), left=self.left(groups, state), step=self.ended)
 
     @torch.no_grad()
     def check(self, groups: Groups, state: State) -> bool:
@@ -112,9 +120,10 @@ class WeightController:
 
     def state_dict(self) -> dict[str, Any]:
         """What lives."""
-        return {"error": self._error, "start": self._start, "gone": copies(self._state.gone)}
+        return {"error": self._error, "start": self._start, "ended": self.ended, "gone": copies(self._state.gone)}
 
     def load_state_dict(self, saved: Mapping[str, Any], groups: Groups, state: State) -> None:
         """Go on where :meth:`state_dict` was taken."""
         self._error, self._start = float(saved["error"]), float(saved["start"])
+        self.ended = saved.get("ended")
         state.gone = copies(saved["gone"], groups.zero().device)

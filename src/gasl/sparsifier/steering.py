@@ -29,6 +29,7 @@ def controller_of(
     example_inputs: ExampleInputs,
     floors: Mapping[str, int],
     protect: frozenset[str],
+    round_to: int = 1,
 ) -> Controller | WeightController | None:
     """The controller of a sparsifier that was given a target.
 
@@ -41,6 +42,7 @@ def controller_of(
         example_inputs: What the network takes.
         floors: Units that each axis keeps.
         protect: Axes that stay whole.
+        round_to: What each width is kept a multiple of.
 
     Returns:
         The controller.
@@ -62,6 +64,7 @@ def controller_of(
     if isinstance(groups, WeightGroups):
         return WeightController(target, method, groups, model, state)
     kind = Controller if method.kills else CuttingController
-    controller = kind(target, method, model, example_inputs, floors, protect, state, alive_units(groups, state).keys())
+    names = alive_units(groups, state).keys()
+    controller = kind(target, method, model, example_inputs, floors, protect, state, names, round_to)
     controller.begin(groups, state)
     return controller

@@ -20,7 +20,8 @@ class Target:
 
     The strength begins with the method's own, or its usual one, and stays within 20 times of it, either way, until the
     steps are over; only then does it grow further. A target in very few steps at a small learning rate is met late.
-    Methods without such a strength (magnitude pruning, DepGraph's norms) cut along the way, by their own ranking.
+    Methods without such a strength (magnitude pruning, DepGraph's norms) cut along the way, by their own ranking; a
+    rule of their own about how much goes is refused. What came of it: :attr:`gasl.Sparsifier.reached`.
 
     Args:
         sparsity: Share of all units that is to be removed, 0.8 for 80 %; or of axes by name, others stay whole.
@@ -29,6 +30,7 @@ class Target:
         macs: Share of the multiply-accumulates that is to be left.
         latency_ms: Milliseconds that a forward pass is to take; they are measured while it trains, in turn with the
             whole network's, and hold for this machine. Such a run does not repeat to the bit.
+            Milliseconds, parameters and multiply-accumulates need a method of units: single zeros save none of them.
         device: Where the latency is measured, e.g. "cpu".
         batch: Examples in the pass.
         threads: Threads that PyTorch may use in it.

@@ -52,6 +52,7 @@ class SparsityCallback(lightning.Callback):
         module: The name of the network within the LightningModule; ``""`` for the LightningModule itself.
         protect: Axes to leave whole.
         min_units: Units that stay in each axis at least.
+        round_to: What each width of the smaller network is to be a multiple of, unless it is whole.
         target: How small the network is to become; the strength is then found while it trains.
         seed: Of the method's own random numbers; the same in every process.
 
@@ -73,6 +74,7 @@ class SparsityCallback(lightning.Callback):
         module: str = "model",
         protect: Sequence[str] = (),
         min_units: int | Mapping[str, int] = 1,
+        round_to: int | None = None,
         target: Target | None = None,
         seed: int = 0,
     ) -> None:
@@ -82,6 +84,7 @@ class SparsityCallback(lightning.Callback):
         self._module = module
         self._protect = protect
         self._min_units = min_units
+        self._round_to = round_to
         self._target = target
         self._seed = seed
         self._sparsifier: Sparsifier | None = None
@@ -116,6 +119,7 @@ class SparsityCallback(lightning.Callback):
             self._example_inputs,
             protect=self._protect,
             min_units=self._min_units,
+            round_to=self._round_to,
             target=self._target,
             seed=self._seed,
         )

@@ -57,6 +57,7 @@ def fit(
     method: Method | None = None,
     protect: Sequence[str] = (),
     min_units: int | Mapping[str, int] = 1,
+    round_to: int | None = None,
     target: Target | None = None,
     preprocess: Preprocess | None = None,
     hardware: Hardware | None = None,
@@ -80,6 +81,7 @@ def fit(
         method: The sparsity method; ``None`` for plain training.
         protect: Axes that the method leaves whole.
         min_units: Units that stay in each axis at least.
+        round_to: What each width of the smaller network is to be a multiple of, unless it is whole.
         target: How small the network is to become.
         preprocess: What is done to the images; ``None`` for what their kind usually gets.
         hardware: What to run on; ``None`` for one device, the best there is.
@@ -113,7 +115,13 @@ def fit(
     if method is not None:
         example = preprocess.evaluate(data.validation.images[:1])
         sparsity = SparsityCallback(
-            method, example, protect=protect, min_units=min_units, target=target, seed=config.seed
+            method,
+            example,
+            protect=protect,
+            min_units=min_units,
+            round_to=round_to,
+            target=target,
+            seed=config.seed,
         )
     norms = [FreshNorms(data.train, config, preprocess)] if config.fresh_norms else []
     trainer_callbacks = [*([sparsity] if sparsity else []), *norms, Schedule(config), history, *callbacks]
@@ -123,7 +131,7 @@ def fit(
         first = trainer.is_global_zero
         if first:
             stack.enter_context(locked(folder))
-        description = _describe(model, data, config, method, protect, min_units, target, preprocess)
+        description = _describe(model, data, config, method, protect, min_units, round_to, target, preprocess)
         if first:
             begin(folder, description, resume)
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).is_file() else None
@@ -191,6 +199,7 @@ def _describe(
     method: Method | None,
     protect: Sequence[str],
     min_units: int | Mapping[str, int],
+    round_to: int | None,
     target: Target | None,
     preprocess: Preprocess,
 ) -> dict[str, object]:
@@ -205,5 +214,6 @@ def _describe(
         "protect": list(protect),
         "min_units": min_units if isinstance(min_units, int) else dict(min_units),
         "preprocess": repr(preprocess),
+        **({} if round_to is None else {"round_to": round_to}),
         **({} if target is None else {"target": repr(target)}),
     }

@@ -1,0 +1,69 @@
+"""The end of a way to a target: units go one by one, or, where widths are rounded, one multiple after the other."""
+
+from collections.abc import Mapping, Sequence
+
+from gasl.sparsifier.look import Look
+from gasl.sparsifier.share import Share
+from gasl.sparsifier.target import TOLERANCE
+
+__all__ = ["last_units"]
+
+
+def last_units(
+    share: Share, look: Look, left: float, spare: Mapping[str, Sequence[int]], at_once: int = 1
+) -> tuple[str, int] | None:
+    """The axis whose next unit takes most and yet not too much; where each takes too much, the least.
+
+    Where a unit alone takes nothing, since a width is rounded, as many as take something.
+
+    Args:
+        share: The share that is left, and the goal.
+        look: The network.
+        left: Its share.
+        spare: The units of each axis that may go, the next to die first.
+        at_once: How many may be needed for a change.
+
+    Returns:
+        The axis, and how many of its units; None if there is nothing left that may go.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from gasl.sparsifier.target import Target
+        >>> model, x = nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 3)), torch.zeros(2, 4)
+        >>> whole = Look.now(model, x, round_to=8)
+        >>> last_units(Share(Target(sparsity=0.1), whole, x, {}), whole, 1.0, {"0": range(10), "0.in": []}, 8)
+        ('0', 4)
+    """
+    free = {name: units for name, units in spare.items() if units}
+    if share.target.kind == "latency":  # no clock sees a single unit
+        return next(((name, min(at_once, len(units))) for name, units in free.items()), None)
+    tried = {name: _step(share, look, left, name, units, at_once) for name, units in free.items()}
+    steps = {name: step for name, step in tried.items() if step is not None}
+    near = {name: less for name, (_, less) in steps.items() if less >= share.goal - TOLERANCE}
+    if not steps:
+        return None
+    axis = min(near, key=lambda name: near[name]) if near else max(steps, key=lambda name: steps[name][1])
+    return axis, steps[axis][0]
+
+
+def _step(
+    share: Share, look: Look, left: float, name: str, units: Sequence[int], at_once: int
+) -> tuple[int, float] | None:
+    """The fewest units of an axis, of those that may go, with which the share gets smaller, and how small."""
+
+    def without(count: int) -> float:
+        return share(look.without({name: units[:count]}))
+
+    none, some = 0, min(at_once, len(units))
+    while (found := without(some)) >= left - 1e-12:
+        if some == len(units):
+            return None
+        none, some = some, min(2 * some, len(units))
+    while some - none > 1:
+        middle = (none + some) // 2
+        if (less := without(middle)) < left - 1e-12:
+            some, found = middle, less
+        else:
+            none = middle
+    return some, found
