@@ -1,9 +1,11 @@
 """The runs at a given size as tables and as a picture."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from gasl.cli import main
 from gasl.errors import InputError
@@ -11,7 +13,8 @@ from gasl.experiments.at_target import target_entries
 from gasl.experiments.identity import described, identity
 from gasl.experiments.places import write_text
 from gasl.experiments.store import record_path
-from gasl.report.frontier import our_points, printed_points, write_frontier
+from gasl.report.frontier import _SHORT, our_points, printed_points, write_frontier
+from gasl.report.labels import Label, beside, overlap, write_labels
 from gasl.report.published import macs
 from gasl.report.tables import table
 
@@ -88,7 +91,49 @@ def test_the_picture_has_what_was_run(tmp_path):
     svg, png = write_frontier(tmp_path, {name: [record()] for name in names})
     assert "SA + GASL, at a target" in svg.read_text()
     assert "group lasso, at a target" in svg.read_text()
+    assert "at the paper's units" not in svg.read_text()
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_leaves_out_what_missed_its_target(tmp_path):
+    name = "target/lenet5/gasl-75-87-87-95-taught"
+    svg, _ = write_frontier(tmp_path, {name: [record(), record(seed=1)]})
+    assert {"taught", "at the paper's units"} <= set(words(svg))
+    svg, _ = write_frontier(tmp_path, {name: [record(conv2=(50, 9))]})
+    assert not {"taught", "at the paper's units"} & set(words(svg))
+
+
+def words(svg):
+    return [element.text.strip() for element in ET.parse(svg).iter() if element.tag.endswith("text")]
+
+
+def test_every_point_that_papers_print_is_named(tmp_path):
+    svg, _ = write_frontier(tmp_path, {})
+    named = [_SHORT[name] for network in ("lenet5", "mlp") for name in printed_points(network)]
+    assert sorted(word for word in words(svg) if word in named) == sorted(named)
+
+
+def test_names_stand_apart():
+    """A row of points as near to each other as letters are, below a line that is drawn already."""
+    points = [(100.0 + 8 * i, 50.0) for i in range(5)]
+    taken, inside = [(0.0, 60.0, 300.0, 62.0)], (0.0, 0.0, 300.0, 100.0)
+    boxes = beside(points, ["SSL", "GASL", "SA", "SBP", "L0"], taken, inside)
+    dots = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
+    assert not any(overlap(one, other) for i, one in enumerate(boxes) for other in [*boxes[:i], *taken, *dots])
+    (box,) = beside([(299.0, 50.0)], ["GASL"], [], inside)
+    assert box[2] <= 300
+
+
+def test_a_name_in_the_picture_lies_where_its_box_is():
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    figure.draw_without_rendering()
+    write_labels(axes, [Label("SA", 5, 5, 1.0, "red"), Label("SSL", 5.1, 5, 0.0, "red")], [[(0, 4), (10, 4)]])
+    first, second = (text.get_window_extent() for text in axes.texts)
+    assert not first.overlaps(second)
+    dot = axes.transData.transform((5, 5))
+    assert not any(text.get_window_extent().contains(*dot) for text in axes.texts)
 
 
 def test_the_command_shows_records_and_draws(tmp_path, capsys):

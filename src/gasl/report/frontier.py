@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,12 +12,15 @@ from gasl.experiments.at_target import target_entries
 from gasl.experiments.tables import NETWORKS, entries
 from gasl.files import whole_file
 from gasl.report.cells import Record
+from gasl.report.labels import Label, write_labels
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, macs, printed_widths
 from gasl.report.svg import AFTER, BEFORE, SERIES, figure_style, to_svg
+from gasl.report.targets import missed_target
 
 __all__ = ["Point", "our_points", "printed_points", "write_frontier"]
 
 Point = tuple[float, float, float]  # times fewer MACs, error and its standard deviation in percent
+Spot = tuple[float, float]
 
 _COLOURS = {"ssl": SERIES[1], "gasl": AFTER}
 _TITLES = {"ssl": "group lasso", "gasl": "SA + GASL"}
@@ -86,7 +90,7 @@ def printed_points(network: str) -> dict[str, Point]:
 
 
 def write_frontier(folder: Path, runs: Mapping[str, Sequence[Record]], name: str = "frontier") -> list[Path]:
-    """Draw both networks and write the picture as SVG and PNG.
+    """Draw both networks and write the picture as SVG and PNG; runs above their target are left out.
 
     Args:
         folder: Where to.
@@ -101,9 +105,18 @@ def write_frontier(folder: Path, runs: Mapping[str, Sequence[Record]], name: str
         [PosixPath('docs/figures/frontier.svg'), PosixPath('docs/figures/frontier.png')]
     """
     with figure_style(name):
-        figure = Figure(figsize=(9.9, 4.4))
-        for axes, network in zip(figure.subplots(1, len(NETWORKS)), NETWORKS, strict=True):
-            _draw(axes, network, runs)
+        figure = Figure(figsize=(9.9, 4.6))
+        places = dict(zip(NETWORKS, figure.subplots(1, len(NETWORKS)), strict=True))
+        drawn = {network: _draw(axes, network, runs) for network, axes in places.items()}
+        handles = {
+            title: line
+            for axes in places.values()
+            for line, title in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles))
+        figure.draw_without_rendering()  # where everything is, is known from here on
+        for network, axes in places.items():
+            write_labels(axes, *drawn[network])
         with whole_file(folder / f"{name}.svg") as temporary:
             temporary.write_text(to_svg(figure), encoding="utf-8")
         with whole_file(folder / f"{name}.png") as temporary:
@@ -111,29 +124,41 @@ def write_frontier(folder: Path, runs: Mapping[str, Sequence[Record]], name: str
     return [folder / f"{name}.svg", folder / f"{name}.png"]
 
 
-def _draw(axes: Axes, network: str, runs: Mapping[str, Sequence[Record]]) -> None:
-    rows = [row.name for row in target_entries() if row.name.split("/")[1] == network and row.name.endswith("x")]
+def _draw(axes: Axes, network: str, runs: Mapping[str, Sequence[Record]]) -> tuple[list[Label], list[list[Spot]]]:
+    """Draw one network; the names that are still to be written, and the lines that they should not lie on."""
+    targets = [row.name for row in target_entries() if row.name.split("/")[1] == network]
+    met = {name: [run for run in runs.get(name, ()) if not missed_target(run)] for name in targets}
+    labels, lines = [], []
     for short, title in _TITLES.items():
-        line = our_points(runs, [row for row in rows if row.split("/")[2].startswith(short)]).values()
-        if line:
-            fewer, errors, spreads = zip(*sorted(line), strict=True)
-            axes.errorbar(fewer, errors, spreads, color=_COLOURS[short], linestyle="-", marker="o", markersize=3,
-                          capsize=2, label=f"{title}, at a target")  # fmt: skip
-    own = [entry.name for entry in entries(1) if entry.name.split("/")[0] == network]
-    for points, colour, marker, title, below in (
-        (our_points(runs, own), SERIES[2], "s", "each method's own recipe, ours", False),
-        (printed_points(network), BEFORE, "x", "as the papers print it", True),
+        own = our_points(met, [name for name in targets if name.split("/")[2].startswith(short)])
+        if line := sorted(point for name, point in own.items() if name.endswith("x")):
+            lines.append([(fewer, error) for fewer, error, _ in line])
+            _errorbars(axes, line, _COLOURS[short], "o", f"{title}, at a target", linestyle="-", linewidth=1.2)
+        if units := {name: point for name, point in own.items() if not name.endswith("x")}:
+            _errorbars(axes, list(units.values()), _COLOURS[short], "D", "at the paper's units", linestyle="none")
+        for name, point in units.items():
+            labels.append(Label("taught" if name.endswith("taught") else short.upper(), *point, _COLOURS[short]))
+    recipes = [entry.name for entry in entries(1) if entry.name.split("/")[0] == network]
+    for points, colour, marker, title in (
+        (our_points(runs, recipes), SERIES[2], "s", "each method's own recipe, ours"),
+        (printed_points(network), BEFORE, "x", "as the papers print it"),
     ):
-        for i, (key, (times, error, spread)) in enumerate(points.items()):
-            axes.errorbar([times], [error], [spread], color=colour, linestyle="none", marker=marker, markersize=4,
-                          capsize=2, label=None if i else title)  # fmt: skip
-            label = _SHORT.get(key.rpartition("/")[2], "dense")
-            place, side = ((-3, -8), "right") if below else ((3, 3), "left")
-            axes.annotate(label, (times, error), xytext=place, ha=side, textcoords="offset points", fontsize=7,
-                          color=colour)  # fmt: skip
+        if points:
+            _errorbars(axes, list(points.values()), colour, marker, title, linestyle="none")
+        for key, (fewer, error, spread) in points.items():
+            labels.append(Label(_SHORT.get(key.rpartition("/")[2], "dense"), fewer, error, spread, colour))
     axes.set_xscale("log", base=2)
     ticks = [1, 2, 4, 8, 16, 32, 64]
     axes.set_xticks(ticks, [f"{tick}x" for tick in ticks])
-    axes.set(title=NETWORKS[network], xlabel="fewer multiply-accumulates", ylabel="test error, %")
-    axes.margins(y=0.2)
-    axes.legend(loc="upper left", fontsize=7)
+    axes.set(title=NETWORKS[network], xlabel="fewer multiply-accumulates", ylabel="test error, %", xlim=(0.85, 75))
+    axes.margins(y=0.08)
+    return labels, lines
+
+
+def _errorbars(axes: Axes, points: Sequence[Point], colour: str, marker: str, title: str, **line: Any) -> None:
+    """Points, with a bar where there is a spread."""
+    fewer, errors, _ = zip(*points, strict=True)
+    axes.plot(fewer, errors, color=colour, marker=marker, markersize=4, label=title, **line)
+    for x, y, spread in points:
+        if spread:
+            axes.errorbar([x], [y], [spread], color=colour, linestyle="none", capsize=2, linewidth=1.0)
