@@ -127,6 +127,13 @@ def test_runs_above_their_target_are_not_ranked():
                                         "GASL with; left out, as above their target: ")  # fmt: skip
 
 
+@pytest.mark.parametrize(("met", "left", "missed"), [(True, 0.27, False), (False, 0.27, True), (False, 0.252, False)])
+def test_what_a_run_says_of_its_own_target_counts(met, left, missed):
+    """A latency may be met a little above what was asked for; half a percent is rounding."""
+    run = record(9.0, macs=500, target={"macs": 0.25}) | {"target": {"asked": 0.25, "left": left, "met": met}}
+    assert missed_target(run) == missed
+
+
 def test_the_units_of_a_stage_count_from_the_dense_network():
     first = {"target": {"sparsity": 0.6}, "method": {"granularity": "unit"}}
     later = first | {"target": {"sparsity": 0.25}, "start": first}
@@ -191,6 +198,9 @@ def test_records_as_one_table(stored, tmp_path):
     row = made.iloc[0]
     assert row.macs_ratio == stored["macs"]["dense"] / stored["macs"]["small"]
     assert row.units_left == "-".join(str(layer["alive"]) for layer in stored["layers"])
+    assert row.target_met is None
+    missed = stored["spec"] | {"target": {"macs": 0.001}}
+    assert line(stored | {"spec": missed})["target_met"] is False
     assert (row.error_small, row.torch) == (stored["error_small"], stored["versions"]["torch"])
     assert set(made.columns) == set(line(stored))
     for ending, read in (("csv", pandas.read_csv), ("parquet", pandas.read_parquet)):

@@ -8,6 +8,7 @@ from gasl.experiments.jobs import all_records
 from gasl.experiments.places import Place, told
 from gasl.files import whole_file
 from gasl.report.cells import Record, dashes, overall_sparsity
+from gasl.report.targets import missed_target
 
 if TYPE_CHECKING:
     import pandas
@@ -42,6 +43,7 @@ def line(record: Record) -> dict[str, Any]:
         "strength": spec["method"]["strength"],
         "alpha": spec["method"].get("alpha"),
         "target": _target(spec.get("target")),
+        "target_met": not missed_target(record) if spec.get("target") else None,
         "epochs": record["epochs"],
         "seconds": record["seconds"],
         "error_dense": record["error_dense"],
