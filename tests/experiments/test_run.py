@@ -16,7 +16,7 @@ from gasl.experiments.record import second_feature_maps
 from gasl.experiments.run import RunOptions, train_run
 from gasl.methods.l0 import L0
 from gasl.models import MLP, LeNet5
-from gasl.report import ReportData, result_view
+from gasl.report import ReportData, result_view, write_report
 from gasl.training import TrainConfig, error_percent
 from gasl.training.folder import locked
 
@@ -72,6 +72,7 @@ def test_what_came_of_a_target_is_said_and_recorded(finished, tmp_path):
     text = io.StringIO()
     Console(file=text, width=120).print(result_view(result))
     assert found["words"] in text.getvalue()
+    assert found["words"] in write_report(tmp_path / "report.html", ReportData.load(tmp_path)).read_text()
     assert "target" not in finished[1]
 
 
