@@ -78,6 +78,7 @@ def test_printed_points_are_those_of_the_papers():
     points = printed_points("lenet5")
     assert points["structured_bp"][:2] == (2_293_000 / macs("lenet5", (3, 18, 284, 283)), 0.86)
     assert points["gasl"][1] == 0.92
+    assert round(points["generalized_dropout"][0], 1) == 9.2
     assert "baseline" not in points
     assert "magnitude_pruning" not in points  # single weights
 

@@ -13,7 +13,7 @@ from gasl.experiments.tables import NETWORKS, entries
 from gasl.files import whole_file
 from gasl.report.cells import Record
 from gasl.report.labels import Label, write_labels
-from gasl.report.published import PRINTED, PUBLISHED, SIZES, macs, printed_widths
+from gasl.report.published import OTHERS, PRINTED, PUBLISHED, SIZES, macs, printed_widths
 from gasl.report.svg import AFTER, BEFORE, SERIES, figure_style, to_svg
 from gasl.report.targets import missed_target
 
@@ -37,6 +37,7 @@ _SHORT = {
     "structured_attention": "SA",
     "unstructured_attention": "SA, weights",
     "gasl": "GASL",
+    "generalized_dropout": "GD",
 }
 
 
@@ -79,10 +80,10 @@ def printed_points(network: str) -> dict[str, Point]:
     """
     whole = macs(network, SIZES[network])
     points = {}
-    for key, rows in PUBLISHED.items():
+    for key, row in {**{key: rows[0] for key, rows in PUBLISHED.items()}, **OTHERS}.items():
         place, name = key.split("/")
-        if place == network and name != "baseline" and (widths := rows[0].widths):
-            points[name] = (whole / macs(network, widths), rows[0].error, 0.0)
+        if place == network and name != "baseline" and row.widths:
+            points[name] = (whole / macs(network, row.widths), row.error, 0.0)
     for name in ("structured_attention", "gasl"):
         printed = PRINTED[f"{network}/{name}"]
         points[name] = (whole / macs(network, printed_widths(network, printed)), printed.error, 0.0)
