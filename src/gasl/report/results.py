@@ -27,8 +27,8 @@ and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter o
 in place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
 _SIZES = """\
 `gasl frontier`: 20 epochs dense, 40 with the method, of which the target has 30, and 40 with what is left. The target
-is the argument, its strength is found. "Taught": 0.7 parts of the loss compare with the dense network's outputs. [Eager, under
-torch.compile and in ONNX Runtime](records/speed.txt), one thread and all, batch 1, 128 and 1000: benchmarks/speed.py."""
+is the argument, its strength is found. "Taught": 0.7 parts of the loss compare with the dense network's outputs.
+How much faster, eager, compiled and in ONNX Runtime: [speed.txt](records/speed.txt), by `benchmarks/speed.py`."""
 
 
 def results(records: Place, figures: Path | None = None) -> str:
