@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gasl.experiments.identity import identity
+from gasl.experiments.identity import described, identity
 from gasl.experiments.named import named
 from gasl.experiments.recipes import RECIPES
 from gasl.report.cards import BEGIN, card_names, evidence, read_records, with_evidence, write_cards
@@ -170,3 +170,15 @@ def test_what_is_printed_fits_the_networks():
 def test_recipes_are_those_of_tables_or_known_to_be_in_none():
     further = {f"{network}/{name}" for network in SIZES for name in _FURTHER}
     assert set(RECIPES) <= PRINTED.keys() | PUBLISHED.keys() | further
+
+
+def test_a_record_of_another_default_is_on_no_card(tmp_path):
+    path = tmp_path / "lenet5" / "gasl-seed0.json"
+    path.parent.mkdir()
+    spec = RECIPES["lenet5/gasl"]
+    found = {"recipe": "lenet5/gasl", "seed": 0, "identity": identity(spec), "spec": described(spec)}
+    path.write_text(json.dumps(found))
+    assert len(read_records(tmp_path)["lenet5/gasl"]) == 1
+    found["spec"]["method"]["beta"] = "fixed"  # as if the default had been another then
+    path.write_text(json.dumps(found))
+    assert read_records(tmp_path)["lenet5/gasl"] == []

@@ -52,14 +52,15 @@ def table(
         engine: local runs one after another, ray many at a time, on this machine or a cluster.
         ray: What Ray is asked for.
     """
-    from gasl.experiments.tables import Choice, entries
+    from gasl.experiments.tables import Choice, entries, jobs_of
 
     rows = entries(number, Choice(seeds=seeds, epochs=epochs, width=width, data=data, preset=preset))
     place = records or str(out / "records")
     if dry_run:
         _plan(rows, out, place)
         return
-    failed = [] if show else _run(rows, out, _options(data_dir, progress, hardware), place, engine, ray)
+    options = _options(data_dir, progress, hardware)
+    failed = [] if show else _run(jobs_of(rows), out, options, place, engine, ray)
     _print(rows, place, failed)
 
 
@@ -93,7 +94,7 @@ def frontier(
     """
     from gasl.errors import MissingExtraError
     from gasl.experiments.at_target import target_entries
-    from gasl.experiments.tables import entries
+    from gasl.experiments.tables import entries, jobs_of
     from gasl.report.tables import found
 
     try:
@@ -105,7 +106,8 @@ def frontier(
     if dry_run:
         _plan(rows, out, place)
         return
-    failed = [] if show else _run(rows, out, _options(data_dir, progress, hardware), place, engine, ray)
+    options = _options(data_dir, progress, hardware)
+    failed = [] if show else _run(jobs_of(rows), out, options, place, engine, ray)
     _print(rows, place, failed)
     for path in write_frontier(to or out, found([*entries(1), *rows], place)):
         print(f"written: {path}")
@@ -136,14 +138,6 @@ def _print(rows: "list[Entry]", records: Place, failed: Sequence[str]) -> None:
 
 
 def _run(
-    rows: "list[Entry]", out: Path, options: "RunOptions", records: Place, engine: str, resources: Resources
-) -> list[str]:
-    from gasl.experiments.tables import jobs_of
-
-    return _run_jobs(jobs_of(rows), out, options, records, engine, resources)
-
-
-def _run_jobs(
     jobs: "list[Job]", out: Path, options: "RunOptions", records: Place, engine: str, resources: Resources
 ) -> list[str]:
     """By one engine or the other."""
@@ -186,7 +180,7 @@ def sweep(
     values = values or {}
     jobs = sweep_jobs(name, values, number, seed)
     options = _options(data_dir, progress, hardware, test=False)
-    failed = _run_jobs(jobs, out, options, sweep_records(out), engine, ray)
+    failed = _run(jobs, out, options, sweep_records(out), engine, ray)
     print("\n".join([*ranked(jobs, values, out), *(f"failed: {line}" for line in failed)]))
 
 

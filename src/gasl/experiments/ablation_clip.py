@@ -183,7 +183,7 @@ def run_clips(out: Path, options: RunOptions | None = None, records: Place | Non
         name, spec = run
         rows = _train(spec, out / f"{name}-seed{spec.seed}-{identity(spec)}", options)
         record = {"recipe": name, "identity": identity(spec), "seed": spec.seed, "rows": rows}
-        text = json.dumps(record | {"spec": described(spec, defaults=False)})
+        text = json.dumps(record | {"spec": described(spec)})
         write_text(record_path(place, name, spec.seed), text + "\n")
 
     share_out(todo, carry_out, options.say)

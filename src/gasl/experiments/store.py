@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from gasl.experiments.run import SPARSE, RunOptions, train_run
 from gasl.experiments.spec import RunSpec
 from gasl.files import load
 
-__all__ = ["dense_start", "overview", "read_record", "record_path", "run_named"]
+__all__ = ["dense_start", "is_of", "overview", "read_record", "record_path", "run_named"]
 
 _LEFT_OUT = ("model", "data", "method", "phases")  # of result.json: the spec says it
 
@@ -63,10 +64,24 @@ def read_record(records: Place, name: str, spec: Seeded) -> dict[str, Any] | Non
         return None
     try:
         record: dict[str, Any] = json.loads(text)
-        same = record["identity"] == identity(spec) and agree(record.get("spec", {}), described(spec))
-        return record if same else None
+        return record if is_of(record, spec) else None
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path} is no record of a run ({error!r}); delete it to run it again") from error
+
+
+def is_of(record: Mapping[str, Any], spec: Seeded) -> bool:
+    """Whether a record is of a run as it is now: by its identity, and by what its defaults were then.
+
+    Args:
+        record: From :func:`run_named`.
+        spec: The run.
+
+    Example:
+        >>> spec = recipes.RECIPES["mlp/gasl"]
+        >>> is_of({"identity": identity(spec)}, spec), is_of({"identity": identity(spec)}, spec.seeded(1))
+        (True, False)
+    """
+    return bool(record["identity"] == identity(spec) and agree(record.get("spec", {}), described(spec)))
 
 
 def overview(records: Place) -> dict[str, list[int]]:

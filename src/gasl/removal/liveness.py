@@ -41,6 +41,11 @@ class Liveness:
     kept: dict[str, Tensor]
     folded: tuple[Tensor, ...]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many units of each axis stay."""
+        return {name: int(kept.sum()) for name, kept in self.kept.items()}
+
 
 def liveness(
     tensors: Mapping[str, Tensor],

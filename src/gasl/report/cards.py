@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from gasl.experiments.identity import described, identity
+from gasl.experiments.identity import described
 from gasl.experiments.recipes import RECIPES, SEEN
+from gasl.experiments.store import is_of
 from gasl.experiments.tables import NETWORKS
 from gasl.methods import METHODS
 from gasl.report.cells import (
@@ -52,7 +53,7 @@ def read_records(folder: Path) -> dict[str, list[Record]]:
     for path in sorted(folder.glob("*/*-seed*.json")):
         record = json.loads(path.read_text())
         name = record["recipe"]
-        if name in RECIPES and record["identity"] == identity(RECIPES[name].seeded(record["seed"])):
+        if name in RECIPES and is_of(record, RECIPES[name].seeded(record["seed"])):
             found[name].append(record)
     return {name: sorted(records, key=lambda r: r["seed"]) for name, records in found.items()}
 

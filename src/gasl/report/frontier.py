@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from gasl.experiments.at_target import target_entries
 from gasl.experiments.tables import NETWORKS, entries
-from gasl.files import whole_file
 from gasl.report.cells import Record
 from gasl.report.labels import Label, write_labels
 from gasl.report.published import OTHERS, PRINTED, PUBLISHED, SIZES, macs, printed_widths
-from gasl.report.svg import AFTER, BEFORE, SERIES, figure_style, to_svg
+from gasl.report.svg import AFTER, BEFORE, SERIES, figure_style, write_both
 from gasl.report.targets import missed_target
 
 __all__ = ["Point", "our_points", "printed_points", "write_frontier"]
@@ -118,11 +117,7 @@ def write_frontier(folder: Path, runs: Mapping[str, Sequence[Record]], name: str
         figure.draw_without_rendering()  # where everything is, is known from here on
         for network, axes in places.items():
             write_labels(axes, *drawn[network])
-        with whole_file(folder / f"{name}.svg") as temporary:
-            temporary.write_text(to_svg(figure), encoding="utf-8")
-        with whole_file(folder / f"{name}.png") as temporary:
-            figure.savefig(temporary, dpi=150, facecolor="white", metadata={"Software": None})
-    return [folder / f"{name}.svg", folder / f"{name}.png"]
+        return write_both(figure, folder, name)
 
 
 def _draw(axes: Axes, network: str, runs: Mapping[str, Sequence[Record]]) -> tuple[list[Label], list[list[Spot]]]:

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gasl.errors import FileError
-from gasl.files import whole_file
 from gasl.report.data import ReportData
 from gasl.report.figures import draw_maps, draw_spread
-from gasl.report.svg import SERIES, figure_style, to_svg
+from gasl.report.svg import SERIES, figure_style, write_both
 
 __all__ = ["write_figure"]
 
@@ -58,8 +57,4 @@ def write_figure(folder: Path, runs: Mapping[str, Path], name: str = "figure1") 
             axes.set(title=f"norms of {_AXIS}'s groups, {title}", xlabel="epoch with the method")
             axes.text(0.99, 0.97, f"largest {last[10]:.2f}, median {last[5]:.2f}", ha="right", va="top",
                       transform=axes.transAxes, fontsize=8)  # fmt: skip
-        with whole_file(folder / f"{name}.svg") as temporary:
-            temporary.write_text(to_svg(figure), encoding="utf-8")
-        with whole_file(folder / f"{name}.png") as temporary:
-            figure.savefig(temporary, dpi=150, facecolor="white", metadata={"Software": None})
-    return [folder / f"{name}.svg", folder / f"{name}.png"]
+        return write_both(figure, folder, name)

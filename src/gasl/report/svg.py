@@ -4,13 +4,16 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
 
-__all__ = ["AFTER", "BEFORE", "SERIES", "figure_style", "to_svg"]
+from gasl.files import whole_file
+
+__all__ = ["AFTER", "BEFORE", "SERIES", "figure_style", "to_svg", "write_both"]
 
 BEFORE, AFTER = "#8f96a3", "#2f7fd1"
 SERIES = ("#2f7fd1", "#d9822b", "#2e9e6b", "#b2569f", "#8a8f2e", "#c44f4f", "#3aa6a6", "#8f96a3")
@@ -54,6 +57,30 @@ def figure_style(name: str) -> Iterator[None]:
     }
     with mpl.rc_context(style):
         yield
+
+
+def write_both(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as SVG and as PNG, inside :func:`figure_style`.
+
+    Args:
+        figure: The figure.
+        folder: Where to.
+        name: Of the files, without their ending.
+
+    Returns:
+        Their paths.
+
+    Example:
+        >>> with figure_style("empty"):
+        ...     write_both(Figure(), Path("docs/figures"), "empty")  # doctest: +SKIP
+        [PosixPath('docs/figures/empty.svg'), PosixPath('docs/figures/empty.png')]
+    """
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    with whole_file(svg) as temporary:
+        temporary.write_text(to_svg(figure), encoding="utf-8")
+    with whole_file(png) as temporary:
+        figure.savefig(temporary, dpi=150, facecolor="white", metadata={"Software": None})
+    return [svg, png]
 
 
 def to_svg(figure: Figure) -> str:

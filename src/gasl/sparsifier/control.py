@@ -13,7 +13,6 @@ from gasl.groups.weights import WeightGroups
 from gasl.maths.control import allowance, next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
-from gasl.removal.liveness import Liveness
 from gasl.sparsifier.last import last_units
 from gasl.sparsifier.living import alive_units, scores, weakest
 from gasl.sparsifier.look import Look
@@ -133,7 +132,7 @@ class Controller:
         own = alive_units(groups, state)
         floors = own
         if not met:
-            self._press(groups, state, left, _counts(look.live))
+            self._press(groups, state, left, look.live.counts)
             floors = self._allowed(left, look, own)
             if floors == own:
                 units = weakest(scores(groups, state), look.live)
@@ -155,7 +154,7 @@ class Controller:
 
     def _allowed(self, left: float, look: Look, own: Mapping[str, int]) -> dict[str, int]:
         """The units of each axis that have to live until the next look; where widths are rounded, whole multiples."""
-        alive, stay, one = _counts(look.live), look.counts, self._round_to
+        alive, stay, one = look.live.counts, look.counts, self._round_to
         may_go = allowance(left, self._share.goal - TOLERANCE / 2, [stay[name] for name in own])
         floors = {}
         for (name, count), most in zip(own.items(), may_go, strict=True):
@@ -245,7 +244,3 @@ class Controller:
                 f"{'round_to, ' if rounded else ''}min_units and protect allow, {self._in_words(least, stay)}; "
                 "ask for no less"
             )
-
-
-def _counts(live: Liveness) -> dict[str, int]:
-    return {name: int(kept.sum()) for name, kept in live.kept.items()}

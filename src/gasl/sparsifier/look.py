@@ -69,7 +69,7 @@ class Look:
     @property
     def counts(self) -> dict[str, int]:
         """How many units of each axis the removal would leave."""
-        return {name: int(kept.sum()) for name, kept in self.stays.kept.items()}
+        return self.stays.counts
 
     def smaller(self) -> nn.Module:
         """The network after the removal."""
