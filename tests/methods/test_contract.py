@@ -22,7 +22,7 @@ from gasl.methods import (
     Penalty,
     StructuredAttention,
 )
-from gasl.methods.posterior import Stochastic
+from gasl.methods.stochastic import Stochastic
 from methods.toy import ToyGroups, new_state, train_step
 
 INVERSES = ("total", "per_layer", "log", "cv", "standardised")

@@ -24,7 +24,7 @@ from gasl.methods.base import Groups, LearningRate, Method, State, check_number
 from gasl.methods.group_lasso import GroupLasso
 from gasl.methods.l0 import L0, Gates
 from gasl.methods.penalty import Penalty
-from gasl.methods.posterior import stochastic
+from gasl.methods.stochastic import stochastic
 
 __all__ = ["Attention"]
 

@@ -23,8 +23,9 @@ from gasl.errors import InputError
 from gasl.groups.sites import Sites
 from gasl.methods.base import Groups, check_choice
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, Stochastic
+from gasl.methods.posterior import Posterior
 from gasl.methods.scales import HorseshoeScales, JeffreysScales, Rule, Scales
+from gasl.methods.stochastic import Stochastic
 
 __all__ = ["BayesianCompression", "Prior"]
 

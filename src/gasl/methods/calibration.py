@@ -9,7 +9,7 @@ from torch import Tensor
 from gasl.errors import InputError
 from gasl.methods.base import Method
 from gasl.methods.penalty import Penalty
-from gasl.methods.posterior import stochastic
+from gasl.methods.stochastic import stochastic
 
 __all__ = ["calibrated_strength", "first_strength"]
 

@@ -30,7 +30,8 @@ from gasl.maths.lasso import group_lasso, group_lasso_rates
 from gasl.methods.base import Groups, Scope, check_choice, check_number
 from gasl.methods.by_axis import by_axis, check_factors
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, Stochastic, UnitPosterior
+from gasl.methods.posterior import Posterior, UnitPosterior
+from gasl.methods.stochastic import Stochastic
 
 __all__ = ["L0", "Gates"]
 

@@ -25,7 +25,8 @@ from gasl.maths.log_uniform import bounded_variance, log_alpha, total_log_unifor
 from gasl.methods.base import Granularity, Groups, check_number
 from gasl.methods.draws import Draws
 from gasl.methods.noise import noisy_output
-from gasl.methods.posterior import Posterior, Stochastic
+from gasl.methods.posterior import Posterior
+from gasl.methods.stochastic import Stochastic
 from gasl.structure.replaced import Run
 
 __all__ = ["SparseVD"]

@@ -26,7 +26,8 @@ from gasl.maths.truncated_log_normal import (
 from gasl.methods.base import Groups, check_number
 from gasl.methods.by_axis import by_axis, check_factors
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, Stochastic, UnitPosterior
+from gasl.methods.posterior import Posterior, UnitPosterior
+from gasl.methods.stochastic import Stochastic
 
 __all__ = ["StructuredBP"]
 

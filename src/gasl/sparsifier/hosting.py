@@ -13,7 +13,8 @@ from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method
 from gasl.methods.draws import Draws
-from gasl.methods.posterior import Posterior, stochastic
+from gasl.methods.posterior import Posterior
+from gasl.methods.stochastic import stochastic
 from gasl.removal.apply import duplicate
 from gasl.removal.liveness import liveness
 from gasl.structure.axes import Structure

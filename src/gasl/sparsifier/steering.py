@@ -9,7 +9,7 @@ from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method, State
-from gasl.methods.posterior import stochastic
+from gasl.methods.stochastic import stochastic
 from gasl.sparsifier.control import Controller
 from gasl.sparsifier.cutting import CuttingController
 from gasl.sparsifier.living import alive_units
