@@ -1,6 +1,7 @@
-"""Imports run one way: a file imports from a lower layer or from its own folder, and third-party code as listed."""
+"""Imports run one way: from a lower layer or the same folder, never in a circle; third-party code as listed."""
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,36 @@ def test_imports_run_one_way(path):
     assert violations(path, (SOURCE / path).read_text()) == []
 
 
+def circle(codes: dict[str, str]) -> list[str]:
+    """Modules that import each other in a circle, by whatever statement and for whatever purpose; empty if none do."""
+    graph = {name: set() for name in codes}
+    for name, code in codes.items():
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                graph[name] |= {alias.name for alias in node.names} & codes.keys()
+            elif isinstance(node, ast.ImportFrom):
+                files = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= files if files <= codes.keys() else {node.module} & codes.keys()
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_circle():
+    names = {path: f"gasl.{path.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__") for path in FILES}
+    assert circle({name: (SOURCE / path).read_text() for path, name in names.items()}) == []
+
+
+def test_a_circle_is_seen():
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gasl.a import A"
+    assert set(circle({"gasl.a": "from gasl.b import B", "gasl.b": typed, "gasl.c": "import gasl.a"})) == {
+        "gasl.a",
+        "gasl.b",
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -108,7 +139,7 @@ def test_the_wrong_way_is_seen(path, code):
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("structure/rules/moving.py", "from gasl.structure.tracer import Tracer"),
+        ("structure/rules/moving.py", "from gasl.structure.ledger import Ledger"),
         ("methods/x.py", "from gasl.maths.norms import group_norms\nimport torch.nn, math"),
         ("maths/x.py", "from gasl.errors import InputError"),
         ("files/export.py", "import onnxruntime"),

@@ -13,59 +13,59 @@ from gasl.structure.claims import Claim, followed, resolved
 from gasl.structure.gather import GatherLinear
 from gasl.structure.grids import Family, Grid, families, unique_grids
 from gasl.structure.labels import components, distinct
+from gasl.structure.ledger import Ledger
 from gasl.structure.matched import matched, recounted
 from gasl.structure.matchings import Matching
 from gasl.structure.parts import modules_of
 from gasl.structure.relations import Relations
-from gasl.structure.tracer import Tracer
 
 __all__ = ["assemble"]
 
 
-def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) -> Structure:
-    """Build the structure from what the tracer noted.
+def assemble(model: nn.Module, ledger: Ledger, tensors: Mapping[str, Tensor]) -> Structure:
+    """Build the structure from what the pass has shown.
 
     Args:
         model: The traced model, asked only which module owns which weight.
-        tracer: The tracer after the pass.
+        ledger: What it has shown.
         tensors: The model's parameters and buffers by name.
 
     Returns:
         Axes in execution order, protected widths, affine calls with their classes.
     """
-    settle, notes = tracer.classes.roots, tracer.notes
+    settle, notes = ledger.classes.roots, ledger.notes
     owners = _owners(model)
-    for affine in tracer.affines:
+    for affine in ledger.affines:
         same = affine.source is affine.labels
         affine.rows, affine.labels = settle(affine.rows), settle(affine.labels)
         affine.source = affine.labels if same else settle(affine.source)
         affine.module = owners.get(affine.weight) if affine.plain else None
         if affine.index is not None and not (affine.sole and affine.module is not None):
-            tracer.classes.protect(affine.source, "a gather that serves several calls")
+            ledger.classes.protect(affine.source, "a gather that serves several calls")
     grids = unique_grids(Grid(settle(g.cells), [(d, settle(h)) for d, h in g.headers], g.fixed) for g in notes.grids)
     found, reasons = families(grids)
-    claims, matchings = _matchings(resolved(notes.claims, settle), tracer, grids, reasons)
+    claims, matchings = _matchings(resolved(notes.claims, settle), ledger, grids, reasons)
     for why in dict.fromkeys(reasons.values()):
-        tracer.classes.protect(torch.tensor([c for c, reason in reasons.items() if reason == why]), why)
+        ledger.classes.protect(torch.tensor([c for c, reason in reasons.items() if reason == why]), why)
     relations = Relations(
-        counts=dict(zip(notes.counts, tracer.classes.roots_of_all(list(notes.counts.values())), strict=True)),
-        claims=_binding(claims, tracer, grids),
+        counts=dict(zip(notes.counts, ledger.classes.roots_of_all(list(notes.counts.values())), strict=True)),
+        claims=_binding(claims, ledger, grids),
         flows=tuple((settle(a), settle(b), additive) for a, b, additive in notes.flows),
         scaled=tuple((settle(c), value) for c, value in notes.scaled),
         tables=tuple(dict.fromkeys(notes.tables)),
         sinks=tuple((settle(c), value) for c, value in notes.sinks),
-        norms=tuple(replace(norm, classes=settle(norm.classes)) for norm in tracer.rms.norms),
-        narrows=tracer.rms.narrows,
+        norms=tuple(replace(norm, classes=settle(norm.classes)) for norm in ledger.rms.norms),
+        narrows=ledger.rms.narrows,
         held=frozenset(notes.holds),
         matchings=tuple(matchings),
     )
-    gridded = torch.zeros(len(tracer.classes), dtype=torch.bool)
+    gridded = torch.zeros(len(ledger.classes), dtype=torch.bool)
     gridded[[c for g in grids for c in g.classes()]] = True
     for matching in matchings:
         gridded[matching.units] = False
-    builder = _Builder(tracer, tensors, relations, found, gridded)
+    builder = _Builder(ledger, tensors, relations, found, gridded)
     builder.build()
-    protected = tracer.classes.reasons() >= 0
+    protected = ledger.classes.reasons() >= 0
     fixed = torch.zeros_like(protected)
     for atoms in builder.roots.values():
         fixed[atoms[protected[atoms]]] = True
@@ -73,27 +73,27 @@ def assemble(model: nn.Module, tracer: Tracer, tensors: Mapping[str, Tensor]) ->
     return Structure(
         tuple(builder.axes),
         tuple(builder.protected),
-        tuple(tracer.affines),
+        tuple(ledger.affines),
         builder.roots,
         frozenset(fixed.nonzero().flatten().tolist()),
         mixed,
         relations,
-        len(tracer.classes),
+        len(ledger.classes),
     )
 
 
 def _matchings(
-    claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid], reasons: dict[int, str]
+    claims: Sequence[Claim], ledger: Ledger, grids: Sequence[Grid], reasons: dict[int, str]
 ) -> tuple[Sequence[Claim], Sequence[Matching]]:
     """Widths of which single units can go though no slab can; their classes are taken out of ``reasons``."""
     if not reasons:
         return claims, ()
-    settle, notes = tracer.classes.roots, tracer.notes
+    settle, notes = ledger.classes.roots, ledger.notes
     used = [settle(classes) for pair in (*notes.scaled, *notes.sinks) for classes in pair[:1]]
     used += [settle(classes) for flow in notes.flows for classes in flow[:2]]
     used += [settle(distinct(classes)).flatten() for classes in notes.mixed]
-    dims = {key: settle(atoms) for key, atoms in tracer.dims.items()}
-    found = matched(grids, reasons.keys(), dims, tracer.affines, used, tracer.classes.fresh)
+    dims = {key: settle(atoms) for key, atoms in ledger.dims.items()}
+    found = matched(grids, reasons.keys(), dims, ledger.affines, used, ledger.classes.fresh)
     claims, found = recounted(claims, found)
     for matching in found:
         for classes in (matching.units, *(places for layout in matching.layouts for places in layout.places)):
@@ -102,10 +102,10 @@ def _matchings(
     return claims, found
 
 
-def _binding(claims: Sequence[Claim], tracer: Tracer, grids: Sequence[Grid]) -> tuple[Claim, ...]:
+def _binding(claims: Sequence[Claim], ledger: Ledger, grids: Sequence[Grid]) -> tuple[Claim, ...]:
     """The claims about what belongs to the network: a tensor that was made and met nobody follows by itself."""
-    own = torch.zeros(len(tracer.classes), dtype=torch.bool)
-    for roots in tracer.classes.roots_of_all([*tracer.dims.values(), *tracer.notes.counts.values()]):
+    own = torch.zeros(len(ledger.classes), dtype=torch.bool)
+    for roots in ledger.classes.roots_of_all([*ledger.dims.values(), *ledger.notes.counts.values()]):
         own[roots] = True
     own[[c for grid in grids for c in grid.classes()]] = True
     return tuple(claim for claim in claims if bool(own[claim.labels[claim.labels > 0]].any()))
@@ -128,7 +128,7 @@ class _Builder:
 
     def __init__(
         self,
-        tracer: Tracer,
+        ledger: Ledger,
         tensors: Mapping[str, Tensor],
         relations: Relations,
         found: Sequence[Family],
@@ -136,15 +136,15 @@ class _Builder:
     ) -> None:
         self.axes: list[Axis] = []
         self.protected: list[Protected] = []
-        every = tracer.classes.roots_of_all(list(tracer.dims.values()))
-        self.roots = dict(zip(tracer.dims, every, strict=True))
-        self._tracer = tracer
+        every = ledger.classes.roots_of_all(list(ledger.dims.values()))
+        self.roots = dict(zip(ledger.dims, every, strict=True))
+        self._ledger = ledger
         self._tensors = tensors
         self._relations = relations
         self._gridded = gridded
         self._families = [([torch.tensor(unit) for unit in family.units], family) for family in found]
-        self._convs = {affine.weight for affine in tracer.affines if affine.conv}
-        gated = [affine for affine in tracer.affines if affine.sole and affine.gammas]
+        self._convs = {affine.weight for affine in ledger.affines if affine.conv}
+        gated = [affine for affine in ledger.affines if affine.sole and affine.gammas]
         self._scaled = {name for affine in gated for name in (affine.weight, *affine.gammas)}
         self._keys = list(self.roots)
         sizes = torch.tensor([classes.numel() for classes in self.roots.values()], dtype=torch.int64)
@@ -155,12 +155,12 @@ class _Builder:
     def build(self) -> None:
         """Go through what writes units, in execution order."""
         tables = [(name, self.roots[name, dim]) for name, dim in self._relations.tables]
-        writers = [(affine.weight, affine.rows) for affine in self._tracer.affines]
+        writers = [(affine.weight, affine.rows) for affine in self._ledger.affines]
         writers += tables  # what no layer writes: an embedding, a table of positions
         plain, first = self._plain([rows for _, rows in writers])
         touched = self._touched([rows for _, rows in writers])
         for k, (weight, rows) in enumerate(writers):
-            if k < len(self._tracer.affines) and (features := self._features(self._tracer.affines[k])) is not None:
+            if k < len(self._ledger.affines) and (features := self._features(self._ledger.affines[k])) is not None:
                 self.axes.append(features)
             name = weight.removesuffix(".weight")
             for f in touched.get(k, ()):
@@ -172,13 +172,13 @@ class _Builder:
                 self._emit(name, classes, torch.arange(classes.numel()))
             lost = rows[self._gridded[rows] & ~self._in_family[rows]].unique()
             if lost.numel() > 0 and name not in {p.name for p in self.protected}:
-                reason = self._tracer.classes.first_reason(lost) or "split"
+                reason = self._ledger.classes.first_reason(lost) or "split"
                 self.protected.append(Protected(name, lost.numel(), reason))
 
     def _plain(self, rows: list[Tensor]) -> tuple[list[Tensor], list[int]]:
         """Classes in no grid, joined where one weight writes them side by side, and which writer comes first."""
         free = [r[~self._gridded[r]] for r in rows]
-        table = torch.arange(len(self._tracer.classes))
+        table = torch.arange(len(self._ledger.classes))
         pairs = [torch.stack([r, r[:1].expand_as(r)]) for r in free if r.numel() > 0]
         if not pairs:
             return [], []
@@ -198,7 +198,7 @@ class _Builder:
     def _touched(self, rows: list[Tensor]) -> dict[int, list[int]]:
         """Which families each writer is the first to touch."""
         self._in_family = torch.zeros_like(self._gridded)
-        first = torch.full((len(self._tracer.classes),), len(rows))
+        first = torch.full((len(self._ledger.classes),), len(rows))
         for k in reversed(range(len(rows))):
             first[rows[k]] = k
         touched: dict[int, list[int]] = {}
@@ -210,11 +210,11 @@ class _Builder:
 
     def _emit(self, name: str, classes: Tensor, unit_of: Tensor) -> None:
         size = int(unit_of[-1]) + 1
-        reason = self._tracer.classes.first_reason(classes)
+        reason = self._ledger.classes.first_reason(classes)
         if reason is None and self._relations.claims and size > 1:
             r = self._relations
             one = next((m for m in r.matchings if int(classes[0]) in m.units), None)
-            removed = torch.zeros(len(self._tracer.classes), dtype=torch.bool)
+            removed = torch.zeros(len(self._ledger.classes), dtype=torch.bool)
             if one is not None:
                 removed = one.example(removed.numel())
             else:
@@ -239,7 +239,7 @@ class _Builder:
         return next(name for name in [*counted, base, *(f"{base}.{k}" for k in range(99))] if name not in taken)
 
     def _members(self, classes: Tensor, unit_of: Tensor) -> tuple[Member, ...]:
-        unit = torch.full((len(self._tracer.classes),), -1)
+        unit = torch.full((len(self._ledger.classes),), -1)
         unit[classes] = unit_of
         members = []
         first, after = (torch.searchsorted(self._sorted, classes, right=right) for right in (False, True))
@@ -247,7 +247,7 @@ class _Builder:
         step = torch.arange(int(counts.sum())) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
         for place in self._place[torch.repeat_interleave(first, counts) + step].unique().tolist():
             name, dim = self._keys[place]
-            role = self._tracer.roles.get((name, dim), "elementwise")
+            role = self._ledger.roles.get((name, dim), "elementwise")
             trains = isinstance(self._tensors[name], nn.Parameter)
             units, scaled = unit[self.roots[name, dim]], name in self._scaled
             members.append(Member(name, dim, units, role, name in self._convs, trains, scaled))

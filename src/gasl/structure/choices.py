@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from gasl.structure.rules.call import Call
+from gasl.structure.calls import Call
 
 __all__ = ["Choices"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gasl.structure.calls import Call
 from gasl.structure.labels import varying_dims
 from gasl.structure.notes import Notes
 from gasl.structure.relations import RootMeanSquare
-from gasl.structure.rules.call import Call
 
 __all__ = ["RmsChains"]
 

@@ -16,6 +16,7 @@ from gasl.structure.axes import Structure
 from gasl.structure.checks import traceable
 from gasl.structure.gather import GatherLinear
 from gasl.structure.heads import free_heads
+from gasl.structure.ledger import Ledger
 from gasl.structure.numbers import numbered
 from gasl.structure.parts import modules_of
 from gasl.structure.running import (
@@ -79,17 +80,18 @@ def traced(model: nn.Module, example_inputs: ExampleInputs) -> tuple[Structure, 
     names = {id(tensor): name for name, tensor in tensors.items()}
     modules = modules_of(model)
     gathers = {names[id(m.index)]: names[id(m.weight)] for m in modules.values() if isinstance(m, GatherLinear)}
-    tracer = Tracer(tensors, gathers, modules)
+    ledger = Ledger(tensors, gathers, modules)
+    tracer = Tracer(ledger)
     with undisturbed(model), eager(), torch.enable_grad():
         inputs = copied(example_inputs, model)
         tracer.enter_inputs(inputs)
         try:
             with (
                 free_heads(model),
-                numbered(model, tracer.sizes.floated),
-                _norms_told(model, tracer),
+                numbered(model, ledger.sizes.floated),
+                _norms_told(model, ledger),
                 _nothing_fused(model),
-                tracer.sizes,
+                ledger.sizes,
                 tracer,
             ):
                 outputs = call(model, inputs)
@@ -101,24 +103,24 @@ def traced(model: nn.Module, example_inputs: ExampleInputs) -> tuple[Structure, 
             raise InputError("the model returns no tensor: there is nothing that its units could matter for")
         tracer.leave_outputs(returned)
     changed = any(type(m) is nn.MultiheadAttention or isinstance(m, nn.RNNBase) for m in modules.values())
-    return assemble(model, tracer, tensors), None if changed else [tensor.detach() for tensor in returned]
+    return assemble(model, ledger, tensors), None if changed else [tensor.detach() for tensor in returned]
 
 
 @contextmanager
-def _norms_told(model: nn.Module, tracer: Tracer) -> Iterator[None]:
+def _norms_told(model: nn.Module, ledger: Ledger) -> Iterator[None]:
     """Instance norms repeat what they hold for every example, and without it name their channels to no op."""
 
     def note(path: str, size: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        tracer.count_channels(f"{path}.num_features", inputs[0], size)
+        ledger.count_channels(f"{path}.num_features", inputs[0], size)
 
     kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
     hooks = []
     for path, module in modules_of(model).items():
         if isinstance(module, kinds):
             for name in ("weight", "bias"):
-                tracer.set_role(f"{path}.{name}".lstrip("."), 0, "norm")
+                ledger.set_role(f"{path}.{name}".lstrip("."), 0, "norm")
             for name in ("running_mean", "running_var"):
-                tracer.set_role(f"{path}.{name}".lstrip("."), 0, "statistic")
+                ledger.set_role(f"{path}.{name}".lstrip("."), 0, "statistic")
             if not module.affine:
                 hooks.append(module.register_forward_pre_hook(partial(note, path, module.num_features)))
     try:

@@ -1,277 +1,79 @@
-"""Watch one forward pass and note which classes every affine layer writes and reads.
+"""Watch one forward pass: hand each op that runs to the rules, which write into the ledger.
 
 Below autograd a ``TorchDispatchMode`` sees the ATen ops that really run, with the very ``Parameter`` objects of the
 model. Each op is looked up in the rule table (:mod:`gasl.structure.rules`); what no rule knows protects the units it
 touches and says so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gasl.structure.affine import Affine
-from gasl.structure.axes import Role
+from gasl.structure.calls import Call
 from gasl.structure.choices import Choices
-from gasl.structure.labels import Classes, canonical, distinct, varying_dims
-from gasl.structure.notes import Notes
-from gasl.structure.rms import RmsChains
-from gasl.structure.rules import Call, apply_rule
-from gasl.structure.sizes import Sizes
-from gasl.structure.standard import standard_atoms
-from gasl.structure.views import WeightView
+from gasl.structure.ledger import Ledger
+from gasl.structure.rules import apply_rule
 
 __all__ = ["Tracer"]
 
 
 class Tracer(TorchDispatchMode):
-    """Label tensors, the classes of their units and the affine calls of one forward pass.
+    """Fill a ledger while the model runs.
 
     Args:
-        leaves: Every parameter and buffer by name.
-        gathers: For the index buffer of each layer that gathers features, the name of that layer's weight.
-        modules: The network's modules by path.
+        ledger: Where it is written.
     """
 
-    def __init__(
-        self, leaves: Mapping[str, Tensor], gathers: Mapping[str, str], modules: Mapping[str, nn.Module]
-    ) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch has no annotation here
-        self.classes = Classes()
-        self.notes = Notes(self.classes)
-        self.rms = RmsChains(modules, self.notes)
-        self.sizes = Sizes(self.extent)
-        self.affines: list[Affine] = []
-        self.dims: dict[tuple[str, int], Tensor] = {}
-        self.roles: dict[tuple[str, int], Role] = {}
-        self._names = {id(tensor): name for name, tensor in leaves.items()}
-        self._leaves = leaves
-        self._modules = modules
-        self._gathers = gathers
-        self._labels: dict[int, Tensor] = {}
-        self._views: dict[int, WeightView] = {}
-        self._written: dict[int, Affine] = {}
-        self._calls: dict[str, list[Affine]] = {}
-        self._gathered: dict[str, tuple[Tensor, Tensor]] = {}
-        self._gates: list[tuple[Affine, int, str]] = []
-        self._reads: dict[int, int] = {}
-        self._lossy: dict[int, tuple[Tensor, str]] = {}
-        self._constants = set(self._names)
-        self._tainted: set[int] = set()
+        self.ledger = ledger
         self._choices = Choices()
-        self._paused = False
-        self._alive: list[object] = [leaves]  # an id is only a name while its object lives
-
-    # -- the model's boundary ------------------------------------------------------------------------------------
 
     def enter_inputs(self, inputs: object) -> None:
         """Give every element of one example a label of its own."""
         offset = 0
-        self._alive.append(inputs)
+        self.ledger.keep(inputs)
         self._choices.enter(tensor for tensor in tree_leaves(inputs) if isinstance(tensor, Tensor))
         for tensor in tree_leaves(inputs):
             if isinstance(tensor, Tensor) and tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() > 0:
                 example = -1 - offset - torch.arange(tensor[0].numel()).reshape(tensor.shape[1:])
-                self.set_labels(tensor, example.unsqueeze(0).expand(tensor.shape))
+                self.ledger.set_labels(tensor, example.unsqueeze(0).expand(tensor.shape))
                 offset += example.numel()
 
     def leave_outputs(self, outputs: Sequence[Tensor]) -> None:
-        """Protect what the model returns; settle which norm scales gate a producer, which weights serve one call."""
-        for tensor in outputs:
-            self.protect(tensor, "model output")
-            self._count(tensor)
-        if self._choices.reason is not None:
-            for atoms in self.dims.values():
-                self.classes.protect(atoms, self._choices.reason)
-        self.notes.settle(self.sizes.floats, standard_atoms(self._modules, self.dims))
-        for affine, key, gamma in self._gates:
-            if self._reads[key] == 1:
-                affine.gammas.append(gamma)
-        for affine in self.affines:
-            used = [affine.weight] if affine.bias is None else [affine.weight, affine.bias]
-            affine.sole &= len(self._calls[affine.weight]) == 1 and all(
-                self._reads[id(self._leaves[name])] == 1 for name in used
-            )
-
-    # -- labels and names ----------------------------------------------------------------------------------------
-
-    def labels(self, tensor: Tensor) -> Tensor | None:
-        """The labels of a tensor, or None if it has none. A vector parameter or buffer gets atoms on first use."""
-        found = self._labels.get(id(tensor))
-        if found is None and (view := self._views.get(id(tensor))) is not None:
-            return view.labels()
-        return self.vector(tensor, "elementwise") if found is None else found
-
-    def set_labels(self, tensor: Tensor, labels: Tensor | None) -> None:
-        """Remember the labels of a tensor."""
-        if labels is not None and tensor.numel() > 0:
-            self._labels[id(tensor)] = canonical(labels)
-
-    def hand_on(self, source: Tensor, result: Tensor) -> bool:
-        """Give a result the labels of what it was made of, place by place; False where that has none yet."""
-        labels = self._labels.get(id(source))
-        if labels is None or result.shape != source.shape:
-            return False
-        self._labels[id(result)] = labels
-        return True
-
-    def vector(self, tensor: Tensor, role: Role) -> Tensor | None:
-        """The labels of a parameter or buffer that varies along one dimension only; None for any other tensor."""
-        name = self.name(tensor)
-        if name is None or tensor.ndim == 0 or tensor.numel() != max(tensor.shape):
-            return None
-        dim = tensor.shape.index(tensor.numel())
-        self.set_role(name, dim, role)
-        if id(tensor) not in self._labels:
-            self._labels[id(tensor)] = self.atoms(name, dim, tensor.numel()).reshape(tensor.shape)
-        return self._labels[id(tensor)]
-
-    def set_role(self, name: str, dim: int, role: Role) -> None:
-        """Note what a dimension of a tensor does to its units; what is told first stays, but for ``elementwise``."""
-        if role != "elementwise" and self.roles.get((name, dim), "elementwise") in ("elementwise", "consumer"):
-            self.roles[name, dim] = role
-        self.roles.setdefault((name, dim), role)
-
-    def varying(self, tensor: Tensor) -> tuple[int, ...]:
-        """The dimensions along which a tensor's labels vary."""
-        labels = self.labels(tensor)
-        return () if labels is None else varying_dims(labels)
-
-    def name(self, tensor: object) -> str | None:
-        """The name of a parameter or buffer, or None."""
-        return self._names.get(id(tensor))
-
-    def atoms(self, name: str, dim: int, size: int) -> Tensor:
-        """The atoms of one dimension of a parameter, made on first use."""
-        if (name, dim) not in self.dims:
-            self.dims[name, dim] = self.classes.fresh(size)
-        return self.dims[name, dim]
-
-    def weight(self, tensor: Tensor) -> WeightView | None:
-        """The parameter of several dimensions that a tensor is, or is a view of; else None."""
-        name = self.name(tensor)
-        if name is not None and id(tensor) not in self._views and tensor.ndim > 1 and tensor.is_floating_point():
-            atoms = [None if n == 1 else self.atoms(name, d, n) for d, n in enumerate(tensor.shape)]
-            self._views[id(tensor)] = WeightView(
-                name, tuple(tensor.shape), tuple(atoms), tuple((d,) for d in range(tensor.ndim))
-            )
-        return self._views.get(id(tensor))
-
-    def set_weight(self, tensor: Tensor, view: WeightView) -> None:
-        """Remember that a tensor is a view of a parameter."""
-        self._views[id(tensor)] = view
-
-    def extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
-        """The labels behind the size of one dimension, and where they vary; None if nothing can be removed along it."""
-        self._paused = True  # what looks at labels is no op of the model
-        try:
-            return self._extent(tensor, dim)
-        finally:
-            self._paused = False
-
-    def _extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
-        if (view := self.weight(tensor)) is not None:
-            atoms = view.atoms[dim]
-            return None if atoms is None else (atoms, 0)
-        labels = self.labels(tensor)
-        known = labels is not None and dim in varying_dims(labels) and bool((distinct(labels) > 0).any())
-        return (labels, dim) if labels is not None and known else None
-
-    def count_channels(self, path: str, tensor: Tensor, size: int) -> None:
-        """Note that an attribute names the number of channels of a tensor, though no op is given it."""
-        self._paused = True
-        try:
-            if (labels := self.labels(tensor)) is not None and tensor.ndim > 1:
-                self.notes.link(labels, 1, self.notes.counted(path, size))
-        finally:
-            self._paused = False
-
-    def derived(self, tensor: Tensor) -> bool:
-        """Whether a tensor may change with the input (or by chance): it was not computed from parameters alone."""
-        return id(tensor) not in self._constants or _storage(tensor) in self._tainted
-
-    # -- what rules note -----------------------------------------------------------------------------------------
-
-    def write(self, tensor: Tensor, affine: Affine) -> None:
-        """Note an affine call and that it computed this tensor; a repeated call (a recurrence) is noted once."""
-        for known in self._calls.setdefault(affine.weight, []):
-            if known.same_call(affine):
-                known.join(affine)
-                return
-        self._calls[affine.weight].append(affine)
-        self.affines.append(affine)
-        self._written[id(tensor)] = affine
-
-    def gate(self, tensor: Tensor, gamma: str) -> None:
-        """Note that a norm scale multiplies this tensor."""
-        if (affine := self._written.get(id(tensor))) is not None:
-            self._gates.append((affine, id(tensor), gamma))
-
-    def is_gather(self, index: Tensor) -> bool:
-        """Whether this is the index buffer of a layer that gathers features."""
-        return self.name(index) in self._gathers
-
-    def gather(self, source: Tensor, index: Tensor) -> None:
-        """Note from which labels a gathering layer selects what its weight reads next."""
-        self._gathered[self._gathers[self._names[id(index)]]] = (source, index)
-
-    def gathered(self, weight: str) -> tuple[Tensor, Tensor] | None:
-        """The labels and indices that a gathering layer of this weight selected from."""
-        return self._gathered.get(weight)
-
-    def protect(self, tensor: Tensor, reason: str) -> None:
-        """Protect every unit that a tensor carries; for a weight, all its dimensions."""
-        if (view := self.weight(tensor)) is not None:
-            for dim, atoms in zip(view.dims, view.atoms, strict=True):
-                if atoms is not None:
-                    self.classes.protect(atoms, reason)
-                elif dim:
-                    self.classes.protect(self.atoms(view.name, dim[0], 1), reason)
-        elif (labels := self.labels(tensor)) is not None:
-            self.classes.protect(labels, reason)
-
-    def lossy(self, tensor: Tensor, labels: Tensor, reason: str) -> None:
-        """Note a result that would change with the units: they are protected as soon as anybody reads it."""
-        self._lossy[id(tensor)] = (labels, reason)
-
-    # -- the dispatch --------------------------------------------------------------------------------------------
+        """Close the ledger with what the model returns."""
+        self.ledger.close(outputs, self._choices.reason)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if self._paused:
+        ledger = self.ledger
+        if ledger.looking:
             return out
         tensors = list(_tensors_in(args))
         if kwargs:
             tensors += _tensors_in(list(kwargs.values()))
         results = [out] if isinstance(out, Tensor) else list(_tensors_in(out))
-        self._alive.append((tensors, results))
+        ledger.keep(tensors, results)
         call = Call(func, args, kwargs or {}, tensors, results)
-        chained = self.rms.follow(call, self.labels, self.name)
+        chained = ledger.rms.follow(call, ledger.labels, ledger.name)
         for labels in chained or ():
-            self.classes.protect(labels, "aten.mean runs over the width")
+            ledger.classes.protect(labels, "aten.mean runs over the width")
         literal = func is torch.ops.aten.lift_fresh.default  # a tensor that the forward writes down
-        derived = torch.Tag.nondeterministic_seeded in func.tags or any(self.derived(t) for t in tensors if not literal)
+        by_chance = torch.Tag.nondeterministic_seeded in func.tags
+        derived = by_chance or any(ledger.derived(t) for t in tensors if not literal)
         for tensor in tensors:
-            self._count(tensor, followed=chained is None)
+            ledger.count(tensor, followed=chained is None)
         self._choices.see(call, derived)
-        if derived:  # also for whoever looks at the same memory: a buffer that was written in parts
-            self._tainted.update(map(_storage, results + (tensors[:1] if call.in_place else [])))
-        else:
-            self._constants.update(map(id, results))
-        known = (self._names, self._labels, self._views)
-        if derived or not tensors or any(id(t) in some for t in tensors for some in known):
-            apply_rule(self, call)
+        ledger.computed(results + (tensors[:1] if derived and call.in_place else []), derived)
+        if derived or not tensors or any(map(ledger.knows, tensors)):
+            apply_rule(ledger, call)
         return out
-
-    def _count(self, tensor: Tensor, followed: bool = False) -> None:
-        self._reads[id(tensor)] = self._reads.get(id(tensor), 0) + 1
-        if not followed and (lost := self._lossy.pop(id(tensor), None)) is not None:
-            self.classes.protect(*lost)
 
 
 def _tensors_in(values: object) -> Iterator[Tensor]:
@@ -282,7 +84,3 @@ def _tensors_in(values: object) -> Iterator[Tensor]:
                 yield value
             elif isinstance(value, (list, tuple)):
                 yield from _tensors_in(value)
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()

@@ -5,11 +5,13 @@ together, notes affine calls, and protects what it cannot follow. An op without 
 so, else unknown: the units that enter it are protected, with the op's name as the reason.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from gasl.structure.rules.call import Call, Rule
+from gasl.structure.calls import Call
+from gasl.structure.ledger import Ledger
 from gasl.structure.rules.combining import pad, pointwise, pool, reduce, softmax, unknown
 from gasl.structure.rules.contracting import attention, batched_product, bilinear, linear
 from gasl.structure.rules.cutting import index, part, select
@@ -29,10 +31,9 @@ from gasl.structure.rules.moving import (
 )
 from gasl.structure.rules.norms import batch_norm, group_norm, layer_norm
 
-if TYPE_CHECKING:
-    from gasl.structure.tracer import Tracer
-
 __all__ = ["RULES", "Call", "Rule", "apply_rule"]
+
+Rule = Callable[[Ledger, Call], None]
 
 _FAMILIES: tuple[tuple[Rule, str], ...] = (
     (same, "clone detach alias contiguous _to_copy lift_fresh"),
@@ -72,13 +73,13 @@ _FAMILIES: tuple[tuple[Rule, str], ...] = (
 RULES: dict[Any, Rule] = {getattr(torch.ops.aten, name): rule for rule, names in _FAMILIES for name in names.split()}
 
 
-def apply_rule(tracer: "Tracer", call: Call) -> None:
+def apply_rule(ledger: Ledger, call: Call) -> None:
     """Look an op up and follow its rule."""
     rule = RULES.get(call.func.overloadpacket)
     if rule is None:
         rule = pointwise if call.results and torch.Tag.pointwise in call.func.tags else unknown
     try:
-        rule(tracer, call)
+        rule(ledger, call)
     except (RuntimeError, ValueError, IndexError) as error:  # a form of the op that the rule was not written for
         for tensor in call.tensors:
-            tracer.protect(tensor, f"no rule for this form of {call.name} ({str(error).partition(chr(10))[0]})")
+            ledger.protect(tensor, f"no rule for this form of {call.name} ({str(error).partition(chr(10))[0]})")

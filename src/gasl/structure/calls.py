@@ -1,16 +1,12 @@
-"""One op as it ran, and what a rule is."""
+"""One op of the forward pass, as it ran."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from gasl.structure.tracer import Tracer
-
-__all__ = ["Call", "Rule"]
+__all__ = ["Call"]
 
 
 @dataclass(frozen=True)
@@ -54,4 +50,3 @@ _LENIENT = {
     aten.unsafe_split: aten.split,
     aten.unsafe_split_with_sizes: aten.split_with_sizes,
 }
-Rule = Callable[["Tracer", Call], None]
