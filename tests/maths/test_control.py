@@ -18,12 +18,16 @@ def test_the_schedule_falls_from_all_to_the_target(step, target):
         assert now == pytest.approx(target + (1 - target) * ((300 - step) / 300) ** 3)
 
 
-@given(st.floats(0.02, 1), st.floats(-0.01, 1), st.lists(st.integers(0, 1000), min_size=1, max_size=4))
-def test_what_may_go_leaves_enough(left, least, alive):
-    counts = allowance(left, least, alive)
+@given(st.floats(0.02, 1), st.floats(-0.01, 1), st.lists(st.integers(0, 1000), min_size=1, max_size=4), st.floats(0, 1))
+def test_what_may_go_leaves_enough(left, least, alive, fixed):
+    counts = allowance(left, least, alive, fixed)
     assert all(0 <= count <= units for count, units in zip(counts, alive, strict=True))
     worst = max((count / units for count, units in zip(counts, alive, strict=True) if units), default=0)
-    assert left * (1 - worst) ** 3 >= min(least, left) - 1e-12
+    if fixed <= least < left:
+        assert fixed + (left - fixed) * (1 - worst) ** 3 >= least - 1e-12
+        assert sum(counts) >= sum(allowance(left, least, alive))
+    elif left <= least:
+        assert worst == 0
 
 
 def test_nothing_may_go_at_the_bound():

@@ -124,6 +124,33 @@ def test_milliseconds(monkeypatch):
     assert " ms, the whole network 2.38 ms, at batch 32, 2 threads, cpu, from step" in str(reached)
 
 
+@pytest.mark.parametrize("fixed", [0.0, 0.6])
+def test_milliseconds_that_fall_by_leaps(monkeypatch, fixed):
+    """Widths count as the next multiple of 4, and a part of the time is there whatever the widths."""
+    model, x = network("mlp"), data("mlp")[0]
+
+    def time(net):
+        widths = [-(-m.in_features // 4) * -(-m.out_features // 4) for m in net.modules() if type(m) is nn.Linear]
+        return sum(widths)
+
+    whole = time(model)
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        times = {name: fixed + (1 - fixed) * time(net) / whole for name, net in models.items()}
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    goal = fixed + (1 - fixed) * 0.4
+    target = gasl.Target(latency_ms=goal, steps=300)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
+    # What is there whatever the widths takes no part in what may go: 1 - 0.4^(1/3) of each axis.
+    assert sparsifier.groups.floors == [pytest.approx(0.4 ** (1 / 3) * m, abs=1.1) for m in (20, 40, 30)]
+    train(model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9), 600, "mlp")
+    sparsifier.finish()
+    assert sparsifier.reached.step is not None
+    assert 0.9 * goal <= sparsifier.reached.left <= goal + 1e-9
+
+
 @pytest.mark.parametrize(
     ("method", "goal", "words"),
     [

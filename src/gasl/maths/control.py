@@ -10,7 +10,7 @@ s stays within a factor of its start; only after T does it go on, a little in ea
 
 With a part f of the alive units of every axis gone, no less than (1 - f)^3 of what is left stays, since a weight lies
 between at most three widths (rows, channels, single features). So f = 1 - (least / left)^(1/3) can go without passing
-least.
+least; where a part of both is there whatever goes, as of a pass's time, it is f of what lies above that part.
 """
 
 from collections.abc import Sequence
@@ -88,13 +88,14 @@ def next_strength(
     return min(max(wanted, start / span), start * span * exp(push * late))
 
 
-def allowance(left: float, least: float, alive: Sequence[int]) -> list[int]:
+def allowance(left: float, least: float, alive: Sequence[int], fixed: float = 0.0) -> list[int]:
     """How many units each axis may lose at once so that the share left stays above a bound.
 
     Args:
         left: The share that is left, > 0.
         least: What must stay.
         alive: Units that are alive, by axis.
+        fixed: What of it stays with no units at all.
 
     Returns:
         The numbers; all 0 where nothing may go.
@@ -102,8 +103,10 @@ def allowance(left: float, least: float, alive: Sequence[int]) -> list[int]:
     Example:
         >>> allowance(left=0.8, least=0.1, alive=[20, 500, 1])
         [10, 250, 0]
+        >>> allowance(left=0.8, least=0.4, alive=[20, 500, 1], fixed=0.3)
+        [8, 207, 0]
     """
     if left <= least:
         return [0] * len(alive)
-    part = 1 - (max(least, 0.0) / left) ** (1 / 3)
+    part = 1 - (max(least - fixed, 0.0) / (left - fixed)) ** (1 / 3) if left > fixed else 1.0
     return [int(part * count) for count in alive]

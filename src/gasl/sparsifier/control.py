@@ -1,6 +1,6 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import log
 from typing import Any, ClassVar
 
@@ -10,16 +10,17 @@ from torch import nn
 from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import allowance, next_strength, wanted_share
+from gasl.maths.control import next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
+from gasl.sparsifier.allowed import allowed
 from gasl.sparsifier.last import last_units
 from gasl.sparsifier.living import alive_units, scores, weakest
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.memory import copies
 from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.share import Share
-from gasl.sparsifier.target import TOLERANCE, Target
+from gasl.sparsifier.target import Target
 from gasl.structure.running import ExampleInputs
 
 __all__ = ["Controller"]
@@ -133,9 +134,9 @@ class Controller:
         floors = own
         if not met:
             self._press(groups, state, left, look.live.counts)
-            floors = self._allowed(left, look, own)
+            units = weakest(scores(groups, state), look.live)
+            floors = self._until_next(look, left, own, units)
             if floors == own:
-                units = weakest(scores(groups, state), look.live)
                 spare = {name: them[: len(them) - self._floors[name]] for name, them in units.items()}
                 last = last_units(self._share, look, left, spare, self._round_to)
                 met, floors = last is None, own if last is None else own | {last[0]: own[last[0]] - last[1]}
@@ -150,18 +151,15 @@ class Controller:
         look = self._look()
         if state.posterior is None:
             state.gone = groups.dead()
-        self._set_floors(self._allowed(self._share(look), look, alive_units(groups, state)), groups, state)
+        own, units = alive_units(groups, state), weakest(scores(groups, state), look.live)
+        self._set_floors(self._until_next(look, self._share(look), own, units), groups, state)
 
-    def _allowed(self, left: float, look: Look, own: Mapping[str, int]) -> dict[str, int]:
-        """The units of each axis that have to live until the next look; where widths are rounded, whole multiples."""
-        alive, stay, one = look.live.counts, look.counts, self._round_to
-        may_go = allowance(left, self._share.goal - TOLERANCE / 2, [stay[name] for name in own])
-        floors = {}
-        for (name, count), most in zip(own.items(), may_go, strict=True):
-            most = min(most - (stay[name] - alive[name]), alive[name] - self._floors[name])
-            least = -(-(alive[name] - max(0, most)) // one) * one
-            floors[name] = count - (alive[name] - min(least, alive[name]))
-        return floors
+    def _until_next(
+        self, look: Look, left: float, own: Mapping[str, int], units: Mapping[str, Sequence[int]]
+    ) -> dict[str, int]:
+        """The units of each axis that have to live until the next look."""
+        going = allowed(self._share, look, left, self._floors, units, self._round_to)
+        return {name: count - going[name] for name, count in own.items()}
 
     def _press(self, groups: UnitGroups, state: State, left: float, alive: Mapping[str, int]) -> None:
         """Set the strength; where axes have targets of their own, how hard each of them is pressed."""
@@ -235,6 +233,8 @@ class Controller:
         free = [a for a in axes if a.name not in self._protect and a.name in names]
         look = whole.without({a.name: range(self._floors[a.name], a.size) for a in free})
         least = self._share(look)
+        if self.target.kind == "latency":
+            self._share.fixed = least
         if least > self._share.goal + 1e-9:
             rounded = self._round_to > 1
             stay = look.counts

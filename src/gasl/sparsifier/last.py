@@ -36,8 +36,9 @@ def last_units(
         ('0', 4)
     """
     free = {name: units for name, units in spare.items() if units}
-    if share.target.kind == "latency":  # no clock sees a single unit
-        return next(((name, min(at_once, len(units))) for name, units in free.items()), None)
+    if share.target.kind == "latency":  # no clock sees a single unit: every axis in its turn
+        axis = max(free, key=lambda name: len(free[name]), default=None)
+        return None if axis is None else (axis, min(at_once, len(free[axis])))
     tried = {name: _step(share, look, left, name, units, at_once) for name, units in free.items()}
     steps = {name: step for name, step in tried.items() if step is not None}
     near = {name: less for name, (_, less) in steps.items() if less >= share.goal - TOLERANCE}

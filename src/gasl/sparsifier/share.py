@@ -31,6 +31,10 @@ class Share:
         example_inputs: What it takes.
         floors: Units that each axis keeps; what is above them counts where each axis has a target of its own.
 
+    Attributes:
+        goal: The share that is wanted.
+        fixed: Of a latency what no removal takes, once it is known.
+
     Raises:
         InputError: If the whole network is fast enough as it is, or there is no such device here.
 
@@ -50,6 +54,7 @@ class Share:
         floors: Mapping[str, int],
     ) -> None:
         self.target = target
+        self.fixed = 0.0
         self._example_inputs = example_inputs
         self._floors = floors
         self._known: dict[tuple[int, ...], float] = {}
