@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test install check bench zoo cards results docs clean
+.PHONY: run test install check bench zoo cards results latencies docs clean
 
 run: $(STAMP)
 	$(BIN)/gasl demo
@@ -50,6 +50,12 @@ cards: $(STAMP)
 
 # docs/results.md, from the same records.
 results: $(STAMP)
+	$(BIN)/python -m gasl.report.results
+
+# The latencies of those records again, in one go; then the cards and the results. Nothing else should run.
+latencies: $(STAMP)
+	$(BIN)/python -m gasl.experiments.latencies
+	$(BIN)/python -m gasl.report.cards
 	$(BIN)/python -m gasl.report.results
 
 docs: $(STAMP)

@@ -1,9 +1,8 @@
 """How much faster Table 1's networks become: eager, under torch.compile and in ONNX Runtime, on one thread and on all.
 
-A network of the widths that a record tells is made by zeroing the other units of an untrained one and removing them.
-Its time does not depend on its weights, so no run has to be there, only docs/records/methods. It takes turns with the
-dense network; the ratio of the medians is printed. With names of records as arguments (lenet5/gasl) only these are
-measured. A bound that does not hold (eager, one thread, batch 128) ends the script with status 1.
+A network of the widths that a record tells takes turns with the dense network; the ratio of the medians is printed.
+With names of records as arguments (lenet5/gasl) only these are measured. A bound that does not hold (eager, one thread,
+batch 128) ends the script with status 1.
 """
 
 import json
@@ -14,14 +13,13 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import torch
 from torch import Tensor, nn
 
 import gasl
-from gasl.experiments.networks import example_for, factory
+from gasl.experiments.latencies import pair
 from gasl.measure import measure_latency
 
 RECORDS = Path(__file__).parents[1] / "docs" / "records" / "methods"
@@ -47,21 +45,6 @@ class InOnnxRuntime(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The network's outputs."""
         return torch.from_numpy(self.session.run(None, {self.name: images.numpy()})[0])
-
-
-def pair(record: dict[str, Any]) -> tuple[nn.Module, nn.Module, Tensor]:
-    """The dense network, one of the record's widths, and an input for both."""
-    torch.manual_seed(0)
-    model = record["spec"]["model"]
-    dense, example = factory(model)(), example_for(model, None, batch=1)
-    zeroed = factory(model)()
-    zeroed.load_state_dict(dense.state_dict())
-    alive = {layer["name"]: layer["alive"] for layer in record["layers"]}
-    for axis in gasl.trace(zeroed, example).axes:
-        axis.zero_(torch.arange(alive[axis.name], axis.size), readers=True)
-    small, removal = gasl.shrink(zeroed, example)
-    assert {axis.name: axis.alive for axis in removal.axes} == alive
-    return dense.eval(), small.eval(), example
 
 
 def ways(threads: int) -> dict[str, Callable[[nn.Module, Tensor], nn.Module]]:

@@ -22,6 +22,7 @@ from gasl.report.cells import (
     row,
     shares,
     spread,
+    timed,
     units_left,
     weights_left,
 )
@@ -92,8 +93,8 @@ def evidence(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> s
     """
     parts = [
         "MNIST; test part read once, with the weights of the last epoch; mean ± standard deviation over seeds; units",
-        "left after removal; one thread of a shared machine; milliseconds of a batch of 1 / 128, in brackets the dense",
-        "network's.",
+        "left after removal; milliseconds of a batch of 1 / 128 on one thread, in brackets the dense network's;",
+        f"timed: {timed([record for name in names for record in records.get(name, [])])}.",
     ]
     sources: list[str] = []
     for network, title in NETWORKS.items():

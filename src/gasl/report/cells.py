@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from gasl.experiments.latencies import ALONE
+
 __all__ = [
     "Record",
     "dashes",
@@ -16,6 +18,7 @@ __all__ = [
     "row",
     "shares",
     "spread",
+    "timed",
     "units_left",
     "weights_left",
     "weights_share",
@@ -177,3 +180,20 @@ def weights_share(record: Record) -> float:
     """
     counts = record["nonzero"].values()
     return float(100 * sum(left for _, left in counts) / sum(whole for whole, _ in counts))
+
+
+def timed(records: Sequence[Record]) -> str:
+    """Of how many records the latencies are those of a machine with nothing else to do.
+
+    Example:
+        >>> timed([{"timed_alone": True}, {}]), timed([])
+        ('1 of 2 with nothing else running (`make latencies`), the others beside other runs', 'nothing yet')
+    """
+    alone = sum(bool(record.get(ALONE)) for record in records)
+    if not records:
+        return "nothing yet"
+    if not alone:
+        return "beside other runs"
+    which = "all" if alone == len(records) else f"{alone} of {len(records)}"
+    rest = "" if alone == len(records) else ", the others beside other runs"
+    return f"{which} with nothing else running (`make latencies`){rest}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from gasl.experiments.at_target import target_entries
 from gasl.experiments.places import Place
 from gasl.experiments.tables import Entry, entries
+from gasl.report.cells import timed
 from gasl.report.findings import findings
 from gasl.report.stages import made_of
 from gasl.report.tables import found
@@ -21,9 +22,9 @@ _ABOUT = """\
 Made from the records in docs/records/methods by `make results`; nothing here is written by hand. Our errors are on the
 test part, which is read once, with the weights of the last epoch; mean ± standard deviation over seeds, one seed has no
 spread. Sparsity counts units that were removed: layer by layer for MNIST, all units together for VGG-16. MACs are one
-image's. "Faster" is measured in turn with the dense network on one thread of a shared machine with two cores. The
-paper's values are beside ours as printed; it says of neither sparsity nor speed-up what they count, and its Tables 3
-and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short`
+image's. "Faster" is measured in turn with the dense network on one thread of a machine with two cores: {timed}.
+The paper's values are beside ours as printed; it says of neither sparsity nor speed-up what they count, and its Tables
+3 and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short`
 in place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
 _SIZES = """\
 `gasl frontier`: 20 epochs dense, 40 with the method, of which the target has 30, and 40 with what is left. The target
@@ -49,7 +50,14 @@ def results(records: Place, figures: Path | None = None) -> str:
     rows["sizes"] = target_entries()
     everything = [entry for each in rows.values() for entry in each]
     runs = found(everything, records)
-    parts = ["# Results", "", _ABOUT, "", "## What was found", ""]
+    parts = [
+        "# Results",
+        "",
+        _ABOUT.format(timed=timed([record for each in runs.values() for record in each])),
+        "",
+        "## What was found",
+        "",
+    ]
     parts += [f"{i}. {said}" for i, said in enumerate(findings(runs), 1)]
     for number, title in _TITLES.items():
         parts += ["", f"## Table {number}: {title}", "", f"`gasl table {number}`"]
