@@ -1,37 +1,28 @@
 """``gasl.Sparsifier``: one method on one network, driven from the user's own training loop."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gasl.groups.units import versions
 from gasl.methods.base import Method, check_number
-from gasl.methods.calibration import calibrated_strength
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.rounding import check_round_to
 from gasl.removal.shrink import shrink
 from gasl.sparsifier.hosting import folded
 from gasl.sparsifier.memory import check_saved, copies, remember, restore_state
-from gasl.sparsifier.optimizers import check_own, learning_rates, states_of
 from gasl.sparsifier.reached import Reached
-from gasl.sparsifier.setup import check_sizes, set_up
+from gasl.sparsifier.setup import set_up
 from gasl.sparsifier.steering import controller_of
+from gasl.sparsifier.stepping import Stepping
 from gasl.sparsifier.target import Target
-from gasl.sparsifier.watch import Watch
 from gasl.structure.replaced import restore
 from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
 from gasl.structure.trace import trace
 
 __all__ = ["Sparsifier"]
-
-# Steps between two sweeps that zero the optimizer's state of dead units. No gradient renews it, so it would fade into
-# denormal numbers, on which a CPU is ten times slower; momentum 0.9 gets there in 830 steps, 0.5 in 126.
-_SWEEP = 64
 
 
 class Sparsifier:
@@ -67,7 +58,7 @@ class Sparsifier:
         InputError: If the network has nothing to remove, or a name or number does not fit it.
 
     Example:
-        >>> import gasl
+        >>> import gasl, torch
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
         >>> sparsifier = Sparsifier(model, gasl.GroupLasso(strength=1.0), torch.zeros(2, 4))
         >>> optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.1)
@@ -102,11 +93,8 @@ class Sparsifier:
         self._round_to = check_round_to(round_to)
         seen = (self._plain, example_inputs, floors, self._protect, self._round_to)
         self.controller = controller_of(target, method, self.groups, self.state, *seen)
-        self._frozen: list[Tensor] | None = None
+        self._stepping = Stepping(self.model, method, self.groups, self.state, self.controller)
         self._reached: Reached | None = None
-        self._shapes = [tensor.shape for tensor in self.groups.tensors.values()]
-        self._prepared: tuple[tuple[int, int], ...] | None = None  # versions of the weights whose rates are known
-        self._watch = Watch(lambda: self._prepare(None), self.step)
 
     @property
     def strength(self) -> float:
@@ -140,8 +128,9 @@ class Sparsifier:
         Raises:
             InputError: If there is no strength and no loss to calibrate it with.
         """
-        self._prepare(loss)
-        return self.groups.zero() if self._frozen is not None else self.method.penalty(self.groups, self.state)
+        self._stepping.prepare(loss)
+        frozen = self._stepping.frozen is not None
+        return self.groups.zero() if frozen else self.method.penalty(self.groups, self.state)
 
     def step(self, optimizer: Optimizer) -> None:
         """Act after an optimizer's step: once per step that was really taken, however often it is called.
@@ -155,53 +144,11 @@ class Sparsifier:
         Raises:
             InputError: If a weight is in none of its parameter groups.
         """
-        if optimizer in self._watch:
-            taken = self._watch.take(optimizer)
-        else:
-            taken = self._prepared != versions(self.groups.tensors)
-            self._add(optimizer)
-        if taken:
-            self._apply(optimizer)
+        self._stepping.step(optimizer)
 
     def attach(self, optimizer: Optimizer) -> None:
         """Let the optimizer's own step hooks call :meth:`step`."""
-        self._add(optimizer, driving=True)
-
-    def _add(self, optimizer: Optimizer, driving: bool = False) -> None:
-        if self.posterior is not None and optimizer not in self._watch:
-            check_own(optimizer, dict(self.posterior.named_parameters()))
-        self._watch.add(optimizer, driving)
-
-    def _prepare(self, loss: Tensor | None) -> None:
-        check_sizes(self.groups, self._shapes)
-        if self._frozen is not None or self._watch.outstanding:
-            return
-        if math.isnan(self.state.strength):
-            with torch.no_grad():
-                self.strength = calibrated_strength(self.method, self.groups.norms(), loss)
-        current = versions(self.groups.tensors)
-        if self._prepared != current:
-            self.method.before_step(self.groups, self.state)
-            self._prepared = current
-
-    def _apply(self, optimizer: Optimizer) -> None:
-        check_sizes(self.groups, self._shapes)
-        before = self.state.dead
-        if self._frozen is not None:
-            self.groups.clear_(self._frozen)
-        else:
-            if self._prepared is None:
-                self._prepare(None)
-            self.method.after_step(self.groups, self.state, learning_rates(optimizer, self.groups.tensors))
-        self._prepared = None
-        self.state.step += 1
-        if self.state.step % _SWEEP == 0 or self.state.dead is not before:
-            dead = self.groups.dead() if self._frozen is None else self._frozen
-            for state in states_of(optimizer, self.groups.tensors):
-                self.groups.clear_(dead, within=state)
-        if self.controller is not None and self._frozen is None and self.controller.check(self.groups, self.state):
-            self.controller.ended = self.state.step
-            self.freeze()
+        self._stepping.add(optimizer, driving=True)
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
@@ -221,11 +168,7 @@ class Sparsifier:
 
     def freeze(self) -> None:
         """From now on what is dead stays exactly zero, and nothing is penalised: fine-tuning of what is left."""
-        check_sizes(self.groups, self._shapes)
-        self._frozen = self.groups.dead()
-        self._prepared = None
-        if self.posterior is not None:
-            self.posterior.freeze(dict(self.model.named_parameters()))
+        self._stepping.freeze()
 
     def folded(self) -> nn.Module:
         """A copy of the network as it is in test mode, at full size and with nothing of the method left in it.
@@ -257,7 +200,7 @@ class Sparsifier:
 
     def release(self) -> None:
         """Let go of every optimizer when training is over; what the method added stays for :meth:`finish`."""
-        self._watch.clear()
+        self._stepping.release()
 
     def detach(self) -> None:
         """Let go of the network and of every optimizer; the network keeps the weights that it has.
@@ -275,8 +218,7 @@ class Sparsifier:
             **remember(self.state),
             "control": None if self.controller is None else self.controller.state_dict(),
             "norms": copies(self.groups.known),
-            "ready": self._prepared is not None,
-            "frozen": copies(self._frozen),
+            **self._stepping.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -291,5 +233,4 @@ class Sparsifier:
         if self.controller is not None:
             self.controller.load_state_dict(state["control"], self.groups, self.state)
         self.groups.known = copies(state["norms"], device)
-        self._frozen = copies(state["frozen"], device)
-        self._prepared = versions(self.groups.tensors) if state["ready"] else None
+        self._stepping.load_state_dict(state, device)
