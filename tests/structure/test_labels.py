@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gasl.structure.labels import Classes, canonical, distinct, varying_dims
+from gasl.structure.classes import Classes
+from gasl.structure.labels import canonical, distinct, varying_dims
 
 
 def test_varying_dims_looks_at_values_not_at_sizes():

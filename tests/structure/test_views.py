@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from gasl.structure.labels import Classes
+from gasl.structure.classes import Classes
 from gasl.structure.notes import Notes
 from gasl.structure.trace import trace
 from gasl.structure.views import WeightView

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Protected, Role, Structure
 from gasl.structure.claims import Claim, followed, resolved
+from gasl.structure.classes import components
 from gasl.structure.gather import GatherLinear
 from gasl.structure.grids import Family, Grid, families, unique_grids
-from gasl.structure.labels import components, distinct
+from gasl.structure.labels import distinct
 from gasl.structure.ledger import Ledger
 from gasl.structure.matched import matched, recounted
 from gasl.structure.matchings import Matching

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Role
-from gasl.structure.labels import Classes, canonical, distinct, varying_dims
+from gasl.structure.classes import Classes
+from gasl.structure.labels import canonical, distinct, varying_dims
 from gasl.structure.notes import Notes
 from gasl.structure.rms import RmsChains
 from gasl.structure.sizes import Sizes

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from gasl.structure.claims import Claim
+from gasl.structure.classes import Classes
 from gasl.structure.grids import Grid
-from gasl.structure.labels import Classes, along, canonical, distinct, varying_dims
+from gasl.structure.labels import along, canonical, distinct, varying_dims
 from gasl.structure.numbers import Attribute, Extent, Leaf, Number, leaves_of
 
 __all__ = ["Notes"]

@@ -7,7 +7,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from gasl.structure.labels import Classes, spread
+from gasl.structure.classes import Classes
+from gasl.structure.labels import spread
 from gasl.structure.notes import Notes
 
 __all__ = ["WeightView"]
