@@ -46,6 +46,16 @@ def test_the_pair_has_the_widths():
     assert small(example).shape == dense(example).shape
 
 
+def test_maps_that_were_flattened_keep_a_place_each():
+    widths = {"conv1": 9, "conv2": 10, "fc1.in": 46, "fc1": 19}
+    layers = [{"name": name, "alive": alive} for name, alive in widths.items()]
+    small = pair({"spec": {"model": "lenet5", "model_args": {}}, "layers": layers})[1]
+    assert (small.conv2.out_channels, small.fc1.weight.shape) == (10, (19, 46))
+    layers[1]["alive"] = 50
+    with pytest.raises(gasl.InputError, match="no network has the widths"):
+        pair({"spec": {"model": "lenet5", "model_args": {}}, "layers": layers})
+
+
 def test_a_record_of_another_size_is_refused(tmp_path):
     wrong = record()
     wrong["macs"]["small"] += 1

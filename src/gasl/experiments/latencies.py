@@ -17,6 +17,7 @@ from gasl.errors import InputError
 from gasl.experiments.networks import example_for, factory
 from gasl.experiments.places import Place, joined, listed, read_text, write_text
 from gasl.measure import compare
+from gasl.structure.axes import Axis
 
 __all__ = ["ALONE", "measure_again", "pair"]
 
@@ -33,6 +34,9 @@ def pair(record: dict[str, Any]) -> tuple[nn.Module, nn.Module, Tensor]:
     Returns:
         Both networks in evaluation mode, and one example.
 
+    Raises:
+        InputError: If there is no such network.
+
     Example:
         >>> layers = [{"name": "fc1.in", "alive": 9}, {"name": "fc1", "alive": 5}, {"name": "fc2", "alive": 3}]
         >>> dense, small, example = pair({"spec": {"model": "mlp", "model_args": {}}, "layers": layers})
@@ -44,10 +48,18 @@ def pair(record: dict[str, Any]) -> tuple[nn.Module, nn.Module, Tensor]:
         dense, zeroed = build(), build()
     example = example_for(name, None, batch=1)
     alive = {layer["name"]: layer["alive"] for layer in record["layers"]}
+    before: Axis | None = None
     for axis in gasl.trace(zeroed, example).axes:
-        axis.zero_(torch.arange(alive[axis.name], axis.size), readers=True)
+        units = torch.arange(axis.size)
+        if before is not None and axis.name.endswith(".in") and axis.size % before.size == 0:
+            # Places of maps that were flattened: each map that stays keeps one before any keeps a second.
+            units = units.view(before.size, -1)[: alive[before.name]].T.flatten()
+        kept = torch.zeros(axis.size, dtype=torch.bool).index_fill_(0, units[: alive[axis.name]], True)
+        axis.zero_((~kept).nonzero().flatten(), readers=True)
+        before = axis
     small, removal = gasl.shrink(zeroed, example)
-    assert {axis.name: axis.alive for axis in removal.axes} == alive
+    if (found := {axis.name: axis.alive for axis in removal.axes}) != alive:
+        raise InputError(f"no network has the widths that the record tells: {alive} are {found} after removal")
     return dense.eval(), small.eval(), example
 
 
