@@ -33,5 +33,5 @@ def weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, list[int]
     for name, score in scores.items():
         there = live.kept[name].to(score.device)
         order = torch.where(there, score, torch.inf).argsort(stable=True)
-        found[name] = [int(unit) for unit in order[: int(there.sum())]]
+        found[name] = order[: int(there.sum())].tolist()
     return found

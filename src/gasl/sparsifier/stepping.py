@@ -77,7 +77,7 @@ class Stepping:
             with torch.no_grad():
                 strength = calibrated_strength(self._method, self._groups.norms(), loss)
             check_number("strength", strength)
-            self._state.strength = float(strength)
+            self._state.strength = strength
         current = versions(self._groups.tensors)
         if self._prepared != current:
             self._method.before_step(self._groups, self._state)
