@@ -64,3 +64,10 @@ def test_a_record_of_another_size_is_refused(tmp_path):
     with pytest.raises(gasl.InputError, match=r"x-seed0.json.*MACs"):
         measure_again(tmp_path, seconds=0.01)
     assert (tmp_path / "x-seed0.json").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_what_is_no_record_is_named(tmp_path, text):
+    (tmp_path / "x-seed0.json").write_text(text)
+    with pytest.raises(gasl.FileError, match=r"x-seed0.json is no record"):
+        measure_again(tmp_path, seconds=0.01)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 import gasl
-from gasl.structure.running import call
+from gasl.structure.inputs import call
 from gasl.structure.trace import trace
 
 __all__ = ["damaged", "halved", "randomised", "removable", "same_outputs"]

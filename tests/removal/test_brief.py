@@ -7,7 +7,7 @@ from torch import nn
 from gasl.errors import RemovalError
 from gasl.removal import shrink, shrink_
 from gasl.removal.verify import Reference
-from gasl.structure.running import fewer_places
+from gasl.structure.inputs import fewer_places
 from gasl.structure.trace import traced
 from removal.zeros import ignore, kill
 from structure.nets import Fn

@@ -10,7 +10,8 @@ from torch import nn
 from gasl.errors import InputError
 from gasl.removal import shrink
 from gasl.structure.gather import GatherLinear
-from gasl.structure.running import copied, output_tensors, unwrapped
+from gasl.structure.inputs import copied
+from gasl.structure.running import output_tensors, unwrapped
 from gasl.structure.trace import trace
 from structure.nets import Fn, axes_of, image
 

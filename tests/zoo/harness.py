@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gasl
 from gasl.removal.verify import largest_difference
-from gasl.structure.running import call, copied, eager, output_tensors, undisturbed
+from gasl.structure.inputs import call, copied
+from gasl.structure.running import eager, output_tensors, undisturbed
 from zoo.entry import Entry
 from zoo.kill import kill
 from zoo.redraw import calibrate, influence, redraw

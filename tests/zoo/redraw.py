@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from gasl.structure.running import call, copied, eager, output_tensors, undisturbed
+from gasl.structure.inputs import call, copied
+from gasl.structure.running import eager, output_tensors, undisturbed
 
 __all__ = ["calibrate", "influence", "redraw"]
 

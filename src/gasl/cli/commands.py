@@ -6,13 +6,9 @@ from pathlib import Path
 from gasl.cli.ablation import COMMANDS as ABLATION
 from gasl.cli.methods import describe, overview
 from gasl.cli.papers import COMMANDS as PAPERS
-from gasl.experiments.networks import example_for, factory, network
+from gasl.cli.sizes import COMMANDS as SIZES
 from gasl.experiments.spec import RunSpec
-from gasl.files import export, save
-from gasl.measure import compare
-from gasl.measure import measure as measure_network
 from gasl.methods.base import Method
-from gasl.removal import shrink as shrink_network
 from gasl.sparsifier import Target
 from gasl.training.config import Hardware, TrainConfig
 
@@ -159,66 +155,6 @@ def _show(result: Mapping[str, object], out: Path) -> None:
     print(f"written: {write_report(out / 'report.html', ReportData.load(out))} and {out / 'model.safetensors'}")
 
 
-def measure(
-    model: str,
-    weights: Path | None = None,
-    model_args: dict[str, int | float | str] | None = None,
-    shape: tuple[int, ...] | None = None,
-    batch: int = 1,
-    threads: int = 1,
-) -> None:
-    """Print what a network costs: parameters, MACs, bytes, latency.
-
-    Args:
-        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
-        weights: A safetensors file with its weights.
-        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
-        shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
-        batch: Examples per timed pass.
-        threads: Threads while the clock runs.
-    """
-    net = network(factory(model, model_args), weights)
-    print(measure_network(net, example_for(model, shape, batch=1), batch=batch, threads=threads))
-
-
-def shrink(
-    model: str,
-    weights: Path,
-    out: Path,
-    model_args: dict[str, int | float | str] | None = None,
-    shape: tuple[int, ...] | None = None,
-    protect: list[str] | None = None,
-    gather: bool = True,
-    round_to: int | None = None,
-    onnx: Path | None = None,
-    batches: list[int] | None = None,
-    threads: int = 1,
-) -> None:
-    """Remove every dead unit of a trained network without changing an output, and save what is left.
-
-    Args:
-        model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
-        weights: A safetensors file with its weights.
-        out: Where the smaller network goes (safetensors, for gasl.load).
-        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
-        shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
-        protect: Axes, or modules whose axes, to leave whole; shell patterns are allowed.
-        gather: Whether single features of a flattened map may go.
-        round_to: Keep each width at a multiple of this, or whole.
-        onnx: Also export to this file.
-        batches: Batch sizes to measure at; 1 and 128 by default.
-        threads: Threads while the clock runs.
-    """
-    dense = network(factory(model, model_args), weights)
-    example = example_for(model, shape)
-    small, removal = shrink_network(dense, example, protect=protect or (), gather=gather, round_to=round_to)
-    save(small, out)
-    if onnx is not None:
-        export(small, onnx, example)
-    print(removal)
-    print(compare(dense, small, example[:1], batches=tuple(batches or (1, 128)), threads=threads))
-
-
 def methods(name: str | None = None) -> None:
     """List the methods with their hyper-parameters and papers, or explain one.
 
@@ -246,8 +182,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "recipes": recipes,
     **PAPERS,
     **ABLATION,
-    "shrink": shrink,
-    "measure": measure,
+    **SIZES,
     "methods": methods,
     "report": report,
 }

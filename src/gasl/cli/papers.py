@@ -1,17 +1,12 @@
 """The commands that run the paper's tables. Their signatures are the flags, their docstrings the help."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from gasl.experiments.places import Place
+from gasl.cli.carry import carry_out, options_of, show_plan, show_tables
 from gasl.experiments.resources import Resources
 from gasl.training.config import Hardware
-
-if TYPE_CHECKING:
-    from gasl.experiments.jobs import Job
-    from gasl.experiments.run import RunOptions
-    from gasl.experiments.tables import Entry
 
 __all__ = ["COMMANDS"]
 
@@ -57,11 +52,11 @@ def table(
     rows = entries(number, Choice(seeds=seeds, epochs=epochs, width=width, data=data, preset=preset))
     place = records or str(out / "records")
     if dry_run:
-        _plan(rows, out, place)
+        show_plan(rows, out, place)
         return
-    options = _options(data_dir, progress, hardware)
-    failed = [] if show else _run(jobs_of(rows), out, options, place, engine, ray)
-    _print(rows, place, failed)
+    options = options_of(data_dir, progress, hardware)
+    failed = [] if show else carry_out(jobs_of(rows), out, options, place, engine, ray)
+    show_tables(rows, place, failed)
 
 
 def frontier(
@@ -104,49 +99,13 @@ def frontier(
     rows = target_entries(seeds)
     place = records or str(out / "records")
     if dry_run:
-        _plan(rows, out, place)
+        show_plan(rows, out, place)
         return
-    options = _options(data_dir, progress, hardware)
-    failed = [] if show else _run(jobs_of(rows), out, options, place, engine, ray)
-    _print(rows, place, failed)
+    options = options_of(data_dir, progress, hardware)
+    failed = [] if show else carry_out(jobs_of(rows), out, options, place, engine, ray)
+    show_tables(rows, place, failed)
     for path in write_frontier(to or out, found([*entries(1), *rows], place)):
         print(f"written: {path}")
-
-
-def _options(data_dir: Path | None, progress: bool, hardware: Hardware, test: bool = True) -> "RunOptions":
-    from gasl.experiments.run import RunOptions
-
-    return RunOptions(data_dir=data_dir, progress=progress, hardware=hardware, test=test)
-
-
-def _plan(rows: "list[Entry]", out: Path, records: Place) -> None:
-    from gasl.experiments.jobs import plan
-    from gasl.experiments.tables import jobs_of
-    from gasl.report.console import print_plan
-
-    print_plan(plan(jobs_of(rows), out, records))
-
-
-def _print(rows: "list[Entry]", records: Place, failed: Sequence[str]) -> None:
-    from gasl.report.console import print_tables
-    from gasl.report.stages import made_of
-    from gasl.report.tables import found
-
-    print_tables(made_of(rows, found(rows, records)))
-    for line in failed:
-        print(f"failed: {line}")
-
-
-def _run(
-    jobs: "list[Job]", out: Path, options: "RunOptions", records: Place, engine: str, resources: Resources
-) -> list[str]:
-    """By one engine or the other."""
-    from gasl.experiments.jobs import run_jobs
-    from gasl.experiments.on_ray import run_on_ray
-
-    if engine == "ray":
-        return run_on_ray(jobs, out, options, records, resources)
-    return run_jobs(jobs, out, options, records)
 
 
 def sweep(
@@ -179,8 +138,8 @@ def sweep(
 
     values = values or {}
     jobs = sweep_jobs(name, values, number, seed)
-    options = _options(data_dir, progress, hardware, test=False)
-    failed = _run(jobs, out, options, sweep_records(out), engine, ray)
+    options = options_of(data_dir, progress, hardware, test=False)
+    failed = carry_out(jobs, out, options, sweep_records(out), engine, ray)
     print("\n".join([*ranked(jobs, values, out), *(f"failed: {line}" for line in failed)]))
 
 
@@ -227,7 +186,7 @@ def figure(
     if dry_run:
         print_plan(plan(jobs.values(), out, place, lambda job: drawable(job, out) is not None))
         return
-    options = _options(data_dir, progress, hardware)
+    options = options_of(data_dir, progress, hardware)
     folders = {title: folder_of(job, out, options, place) for title, job in jobs.items()}
     for path in write_figure(to or out, folders):
         print(f"written: {path}")

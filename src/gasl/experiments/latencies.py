@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import gasl
-from gasl.errors import InputError
+from gasl.errors import FileError, InputError
 from gasl.experiments.networks import example_for, factory
 from gasl.experiments.places import Place, joined, listed, read_text, write_text
 from gasl.measure import compare
@@ -75,6 +75,7 @@ def measure_again(records: Place, *, seconds: float = 0.5) -> list[str]:
 
     Raises:
         InputError: If the widths of a record do not have the MACs that it tells.
+        FileError: If a file is no record.
 
     Example:
         >>> measure_again("nowhere")
@@ -83,8 +84,14 @@ def measure_again(records: Place, *, seconds: float = 0.5) -> list[str]:
     names = listed(records, "*-seed*.json")
     for name in names:
         address = joined(records, name)
-        record = json.loads(read_text(address) or "{}")
-        found = compare(*pair(record), seconds=seconds).as_dict()
+        try:
+            record = json.loads(read_text(address) or "")
+            networks = pair(record)
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{address} is no record of a run ({error!r}); delete it to run it again") from error
+        found = compare(*networks, seconds=seconds).as_dict()
         if found["macs"] != record["macs"]:
             raise InputError(f"{address} tells {record['macs']} MACs, its widths have {found['macs']}; run it again")
         new = {key: found[key] if key in _MEASURED else value for key, value in record.items()} | {ALONE: True}

@@ -8,7 +8,8 @@ from torch.func import functional_call
 
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Role, Structure
-from gasl.structure.running import ExampleInputs, arguments, copied, noise_like, output_tensors, undisturbed
+from gasl.structure.inputs import ExampleInputs, arguments, copied, noise_like
+from gasl.structure.running import output_tensors, undisturbed
 
 __all__ = ["branch_ends", "depth_axis"]
 

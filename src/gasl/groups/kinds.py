@@ -12,7 +12,7 @@ from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.maths.norms import Orientation
 from gasl.structure.axes import Structure
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 
 __all__ = ["network_groups"]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gasl.errors import InputError
 from gasl.structure.checks import checked
-from gasl.structure.running import copied
+from gasl.structure.inputs import copied
 
 __all__ = ["Example", "tensors_in"]
 

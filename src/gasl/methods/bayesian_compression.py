@@ -24,7 +24,8 @@ from gasl.groups.sites import Sites
 from gasl.methods.base import Groups, check_choice
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior
-from gasl.methods.scales import HorseshoeScales, JeffreysScales, Rule, Scales
+from gasl.methods.scale_priors import HorseshoeScales, JeffreysScales, Rule
+from gasl.methods.scales import Scales
 from gasl.methods.stochastic import Stochastic
 
 __all__ = ["BayesianCompression", "Prior"]

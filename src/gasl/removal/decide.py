@@ -16,7 +16,8 @@ from gasl.removal.rounding import what_stays
 from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
 from gasl.structure.checks import finite
-from gasl.structure.running import ExampleInputs, copied, named_tensors
+from gasl.structure.inputs import ExampleInputs, copied
+from gasl.structure.running import named_tensors
 from gasl.structure.trace import trace, traced
 
 __all__ = ["Attempt", "Decision", "decide"]

@@ -14,7 +14,8 @@ from gasl.removal.plan import Plan
 from gasl.removal.result import Removal, shapes_of, sparsity
 from gasl.removal.rounding import check_round_to
 from gasl.removal.states import optimizers_of
-from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
+from gasl.structure.inputs import ExampleInputs
+from gasl.structure.running import named_tensors, unwrapped
 
 __all__ = ["shrink", "shrink_"]
 

@@ -9,18 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from gasl.structure.inputs import SIDE, ExampleInputs, call, copied, fewer_places, noise_like
 from gasl.structure.parts import modules_of, set_training, tensors_of
-from gasl.structure.running import (
-    SIDE,
-    ExampleInputs,
-    call,
-    copied,
-    eager,
-    fewer_places,
-    noise_like,
-    output_tensors,
-    undisturbed,
-)
+from gasl.structure.running import eager, output_tensors, undisturbed
 
 __all__ = ["Reference", "difference_between", "largest_difference"]
 

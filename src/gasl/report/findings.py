@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from gasl.experiments.tables import LABELS
-from gasl.report.cards import aim
+from gasl.report.aims import aim
 from gasl.report.cells import Record, matched, spread
 from gasl.report.printed import PRINTED_RISE
 from gasl.report.published import PRINTED, PUBLISHED, macs, printed_widths

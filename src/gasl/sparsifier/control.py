@@ -21,7 +21,7 @@ from gasl.sparsifier.memory import copies
 from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import Target
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 
 __all__ = ["Controller"]
 

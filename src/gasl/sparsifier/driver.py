@@ -18,8 +18,9 @@ from gasl.sparsifier.setup import set_up
 from gasl.sparsifier.steering import controller_of
 from gasl.sparsifier.stepping import Stepping
 from gasl.sparsifier.target import Target
+from gasl.structure.inputs import ExampleInputs
 from gasl.structure.replaced import restore
-from gasl.structure.running import ExampleInputs, named_tensors, unwrapped
+from gasl.structure.running import named_tensors, unwrapped
 from gasl.structure.trace import trace
 
 __all__ = ["Sparsifier"]

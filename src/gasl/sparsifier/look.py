@@ -9,7 +9,8 @@ from gasl.removal.liveness import liveness
 from gasl.removal.plan import plan
 from gasl.removal.rounding import what_stays
 from gasl.structure.axes import Structure
-from gasl.structure.running import ExampleInputs, named_tensors
+from gasl.structure.inputs import ExampleInputs
+from gasl.structure.running import named_tensors
 from gasl.structure.trace import trace
 
 __all__ = ["Look"]

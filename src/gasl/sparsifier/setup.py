@@ -19,7 +19,8 @@ from gasl.methods.posterior import Posterior
 from gasl.sparsifier.hosting import attach_posterior, places_of
 from gasl.structure.axes import Structure
 from gasl.structure.checks import finite
-from gasl.structure.running import ExampleInputs, unwrapped
+from gasl.structure.inputs import ExampleInputs
+from gasl.structure.running import unwrapped
 from gasl.structure.trace import trace
 
 __all__ = ["Setup", "check_sizes", "set_up"]

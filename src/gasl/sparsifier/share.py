@@ -10,7 +10,7 @@ from gasl.measure import Latency, count_macs, measure_latency
 from gasl.removal.apply import duplicate
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.target import Target
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 
 __all__ = ["Share"]
 

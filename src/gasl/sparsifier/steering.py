@@ -15,7 +15,7 @@ from gasl.sparsifier.cutting import CuttingController
 from gasl.sparsifier.living import alive_units
 from gasl.sparsifier.single import WeightController
 from gasl.sparsifier.target import Target
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 
 __all__ = ["controller_of"]
 

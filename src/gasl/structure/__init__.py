@@ -2,7 +2,7 @@
 
 from gasl.structure.affine import Affine
 from gasl.structure.axes import Axis, Member, Protected, Structure
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 from gasl.structure.trace import trace
 
 __all__ = ["Affine", "Axis", "ExampleInputs", "Member", "Protected", "Structure", "trace"]

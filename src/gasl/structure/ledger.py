@@ -4,7 +4,8 @@ The tracer (:mod:`gasl.structure.tracer`) hands it each op; the rules (:mod:`gas
 :func:`gasl.structure.assemble.assemble` makes the structure of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -154,26 +155,25 @@ class Ledger:
 
     def extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
         """The labels behind the size of one dimension, and where they vary; None if nothing can be removed along it."""
-        self.looking = True
-        try:
-            return self._extent(tensor, dim)
-        finally:
-            self.looking = False
-
-    def _extent(self, tensor: Tensor, dim: int) -> tuple[Tensor, int] | None:
-        if (view := self.weight(tensor)) is not None:
-            atoms = view.atoms[dim]
-            return None if atoms is None else (atoms, 0)
-        labels = self.labels(tensor)
-        known = labels is not None and dim in varying_dims(labels) and bool((distinct(labels) > 0).any())
-        return (labels, dim) if labels is not None and known else None
+        with self._look():
+            if (view := self.weight(tensor)) is not None:
+                atoms = view.atoms[dim]
+                return None if atoms is None else (atoms, 0)
+            labels = self.labels(tensor)
+            known = labels is not None and dim in varying_dims(labels) and bool((distinct(labels) > 0).any())
+            return (labels, dim) if labels is not None and known else None
 
     def count_channels(self, path: str, tensor: Tensor, size: int) -> None:
         """Note that an attribute names the number of channels of a tensor, though no op is given it."""
-        self.looking = True
-        try:
+        with self._look():
             if (labels := self.labels(tensor)) is not None and tensor.ndim > 1:
                 self.notes.link(labels, 1, self.notes.counted(path, size))
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        self.looking = True
+        try:
+            yield
         finally:
             self.looking = False
 

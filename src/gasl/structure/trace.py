@@ -16,18 +16,11 @@ from gasl.structure.axes import Structure
 from gasl.structure.checks import traceable
 from gasl.structure.gather import GatherLinear
 from gasl.structure.heads import free_heads
+from gasl.structure.inputs import ExampleInputs, call, copied
 from gasl.structure.ledger import Ledger
 from gasl.structure.numbers import numbered
 from gasl.structure.parts import modules_of
-from gasl.structure.running import (
-    ExampleInputs,
-    call,
-    copied,
-    eager,
-    named_tensors,
-    output_tensors,
-    undisturbed,
-)
+from gasl.structure.running import eager, named_tensors, output_tensors, undisturbed
 from gasl.structure.tracer import Tracer
 
 __all__ = ["trace", "traced"]

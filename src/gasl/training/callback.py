@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from gasl.errors import InputError
 from gasl.methods.base import Method
 from gasl.sparsifier import Sparsifier, Target
-from gasl.structure.running import ExampleInputs
+from gasl.structure.inputs import ExampleInputs
 from gasl.training.shell import lightning
 
 __all__ = ["SparsityCallback", "add_gradient_"]
