@@ -104,7 +104,7 @@ RECIPES: Mapping[str, RunSpec] = {
         "lenet5", BayesianCompression(strength=1 / N, threshold=-4.0), replace(_LONGER, own_lr=1e-2)
     ),
     "lenet5/bayesian_compression_horseshoe": _probabilistic(
-        "lenet5", BayesianCompression(strength=1 / N, prior="horseshoe"), _LONGER
+        "lenet5", BayesianCompression(strength=1 / N, prior="horseshoe"), replace(_LONGER, own_lr=1e-2)
     ),
     "lenet5/sparse_vd": _probabilistic("lenet5", SparseVD(strength=1 / N, warmup=10 * EPOCH), _LONGER),
     # lambda = 0.1, and four of the axes' own as in a public port. The paper: 200 epochs at lr 1e-3, averaged; here the
@@ -127,7 +127,7 @@ RECIPES: Mapping[str, RunSpec] = {
         "mlp", BayesianCompression(strength=1 / N), replace(_LONGER, own_lr=1e-2)
     ),
     "mlp/bayesian_compression_horseshoe": _probabilistic(
-        "mlp", BayesianCompression(strength=1 / N, prior="horseshoe"), _LONGER
+        "mlp", BayesianCompression(strength=1 / N, prior="horseshoe"), replace(_LONGER, own_lr=1e-2)
     ),
     "mlp/sparse_vd": _probabilistic("mlp", SparseVD(strength=0.3 / N, warmup=10 * EPOCH), _LONGER),
     "mlp/l0": _probabilistic("mlp", L0(strength=0.1 / N, factors={"fc1.in": 0.5, "fc1": 2.0, "fc2": 30.0})),
