@@ -62,17 +62,20 @@ def test_resumed_run_is_equal_to_the_bit(
         assert whole.sparsifier.state.step == resumed.sparsifier.state.step == 20
 
 
-def test_a_linear_decay_goes_on_where_it_was_cut_off(splits: DataSplits, make_net: Make, tmp_path: Path) -> None:
+def test_a_linear_decay_goes_on_where_it_was_cut_off_in_a_folder_that_was_moved(
+    splits: DataSplits, make_net: Make, tmp_path: Path
+) -> None:
     config = TrainConfig(**{**CONFIG.__dict__, "optimizer": "adam", "drop_after": None, "decay_from": 2})
     whole = run(make_net(), splits, tmp_path / "whole", config)
     assert [row["lr"] for row in whole.history] == pytest.approx([0.05, 0.05, 0.05, 0.05 * 2 / 3, 0.05 / 3])
     with pytest.raises(RuntimeError, match="power cut"):
         run(make_net(), splits, tmp_path / "cut", config, callbacks=[PowerCut(4)])
-    resumed = run(make_net(), splits, tmp_path / "cut", config, resume=True)
+    (tmp_path / "cut").rename(tmp_path / "moved")
+    resumed = run(make_net(), splits, tmp_path / "moved", config, resume=True)
     assert without_time(whole.history) == without_time(resumed.history)
     longer = TrainConfig(**{**config.__dict__, "epochs": 6})
     with pytest.raises(InputError, match="decay_to: 5 there, 6 here"):
-        run(make_net(), splits, tmp_path / "cut", longer, resume=True)
+        run(make_net(), splits, tmp_path / "moved", longer, resume=True)
 
 
 def test_one_cycle_goes_on_where_it_was_cut_off(splits: DataSplits, make_net: Make, tmp_path: Path) -> None:

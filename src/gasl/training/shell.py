@@ -19,8 +19,8 @@ __all__ = ["lightning", "quiet"]
 def quiet() -> Iterator[None]:
     """Keeps Lightning's remarks on devices and its tips out of the output; warnings and errors come through.
 
-    But for two warnings that say nothing to a user: one on how Lightning itself calls PyTorch, and one that the
-    folder of the checkpoints has a checkpoint, which is why a run is resumed.
+    But for three warnings that say nothing to a user: on how Lightning itself calls PyTorch, that the folder of the
+    checkpoints has a checkpoint, which is why a run is resumed, and that the folder was moved in between.
 
     Example:
         >>> with quiet():
@@ -34,6 +34,7 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*LeafSpec.* is deprecated", FutureWarning)
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty", UserWarning)
+            warnings.filterwarnings("ignore", r"The dirpath has changed from ", UserWarning)
             yield
     finally:
         logger.setLevel(before)
