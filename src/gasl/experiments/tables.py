@@ -27,6 +27,8 @@ LABELS: Mapping[str, str] = {
     "gasl": "SA + GASL",
     "unstructured_attention": "attention on single weights",
     "magnitude_pruning_units": "network pruning of units",
+    "bayesian_compression_horseshoe": "Bayesian compression, horseshoe",
+    "l0_separate": "l0 regularisation, layer by layer",
 }
 
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
@@ -143,7 +145,7 @@ def _mnist(choice: Choice) -> list[Entry]:
     for network, title in NETWORKS.items():
         for method, label in LABELS.items():
             key = f"{network}/{method}"
-            if method == "magnitude_pruning_units":
+            if key not in recipes.RECIPES:
                 continue
             spec, name = replace(recipes.RECIPES[key], data=data), key
             if choice.epochs not in (None, spec.dense.epochs):

@@ -139,7 +139,8 @@ def _baselines(runs: Runs) -> str:
     met = [name for name, (_, missed) in run.items() if not missed]
     missed = [f"{name} ({', '.join(why)})" for name, (_, why) in run.items() if why]
     text = f"Baselines beside their own papers (at most 0.3 points above at no more of the network): {len(met)} of "
-    text += f"{len(run)} rows that were run meet it, {len(known) - len(run)} have not been run"
+    text += f"{len(run)} rows that were run meet it"
+    text += f", {len(known) - len(run)} have not been run" * (len(run) < len(known))
     return f"{text}; missed: {_listed(missed)}." if missed else f"{text}."
 
 

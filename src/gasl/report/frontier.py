@@ -26,6 +26,7 @@ _TITLES = {"ssl": "group lasso", "gasl": "SA + GASL"}
 _SHORT = {
     "l1": "l1",
     "magnitude_pruning": "Han",
+    "magnitude_pruning_units": "Han, units",
     "bayesian_compression": "BC",
     "bayesian_compression_horseshoe": "BC, horseshoe",
     "structured_bp": "SBP",
