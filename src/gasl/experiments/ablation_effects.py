@@ -10,14 +10,14 @@ from statistics import mean, stdev
 
 from gasl.experiments.ablation import TARGETS, catalogue
 from gasl.experiments.ablation_run import met
+from gasl.experiments.marks import between
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.methods import GASL, Method, StructuredAttention
 
-__all__ = ["BEGIN", "END", "Effect", "effects", "effects_table", "with_effects"]
+__all__ = ["BEGIN", "Effect", "effects", "effects_table", "with_effects"]
 
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_effects -->"
-END = "<!-- end -->"
 NO_GUIDANCE = "none"
 _SEEDS = range(6)
 # The reading, its field, and the value that the others are compared with.
@@ -150,12 +150,10 @@ def with_effects(text: str, records: Place) -> str:
         The page as it should be.
 
     Example:
-        >>> with_effects(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n", "nowhere").splitlines()[-1]
+        >>> with_effects(f"Before.\n{BEGIN}\nold\n<!-- end -->\nAfter.\n", "nowhere").splitlines()[-1]
         'After.'
     """
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{effects_table(records)}\n\n{END}{after}"
+    return between(text, BEGIN, effects_table(records))
 
 
 def _fields(method: Method) -> Fields | None:

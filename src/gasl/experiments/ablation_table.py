@@ -12,6 +12,7 @@ from typing import Any
 from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, stage_runs
 from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue
 from gasl.experiments.ablation_run import met, score
+from gasl.experiments.marks import END, between
 from gasl.experiments.named import named
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
@@ -19,7 +20,6 @@ from gasl.experiments.store import read_record
 __all__ = ["BEGIN", "END", "clip_table", "table", "with_tables"]
 
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_table -->"
-END = "<!-- end -->"
 _HEAD = (
     "| reading | seeds | when met | removed | tuned | test | against group lasso | units left |",
     "|---|---|---|---|---|---|---|---|",
@@ -83,10 +83,8 @@ def with_tables(text: str, records: Place) -> str:
         >>> page.splitlines()[0], page.splitlines()[3], page.splitlines()[-1]
         ('Before.', 'Screen: 784-500-300, seed 0: 0 of 103 runs.', 'After.')
     """
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     parts = "\n\n".join([*(table(stage, records) for stage in STAGES), clip_table(records)])
-    return f"{before}{BEGIN}\n\n{parts}\n\n{END}{after}"
+    return between(text, BEGIN, parts)
 
 
 def _row(name: str, records: Sequence[Record], lasso: Sequence[Record]) -> str:
