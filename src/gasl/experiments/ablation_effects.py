@@ -15,11 +15,11 @@ from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.methods import GASL, Method, StructuredAttention
 
-__all__ = ["BEGIN", "Effect", "effects", "effects_table", "with_effects"]
+__all__ = ["BEGIN", "Effect", "effects", "effects_table"]
 
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_effects -->"
 NO_GUIDANCE = "none"
-_SEEDS = range(6)
+_SEEDS = range(6)  # of all stages
 # The reading, its field, and the value that the others are compared with.
 _READINGS = (
     ("R2", "scope", "coupled"),
@@ -109,10 +109,11 @@ def effects_table(records: Place) -> str:
         records: The folder of the ablation's records, or an address.
 
     Returns:
-        Markdown: mean and standard deviation over the pairs, their number, and how many of them missed the target.
+        Markdown, with an empty line on either side: mean and standard deviation over the pairs, their number, and how
+            many of them missed the target.
 
     Example:
-        >>> len(effects_table("nowhere").splitlines())
+        >>> len(effects_table("nowhere").strip().splitlines())
         2
     """
     methods = {name: spec.method for name, spec in catalogue().items()}
@@ -123,37 +124,17 @@ def effects_table(records: Place) -> str:
             if record is not None:
                 reached = met(record, TARGETS[name.split("/")[1]])
                 errors[name, seed] = record["error_validation"] if reached else None
-    rows: dict[tuple[str, str, object, object], list[Effect]] = {}
-    usual = {field: value for _, field, value in _READINGS}
-    for effect in effects(errors, methods):
-        rows.setdefault((effect.reading, effect.field, usual[effect.field], effect.value), []).append(effect)
-    lines = [f"| reading | {' | '.join(_COLUMNS)} |", "|---" * (1 + len(_COLUMNS)) + "|"]
-    order = [reading for reading, _, _ in _READINGS]
-    for key in sorted(rows, key=lambda key: (order.index(key[0]), _rank(key[3]))):
-        reading, field, before, after = key
-        cells = [
-            _cell([effect.points for effect in rows[key] if effect.model == model and effect.inverse in forms])
-            for model, forms in _COLUMNS.values()
-        ]
-        lines.append(f"| {reading}: `{field}` {_said(before)} → {_said(after)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def with_effects(text: str, records: Place) -> str:
-    r"""A page with the table between its two marks.
-
-    Args:
-        text: The page as it is.
-        records: The folder of the ablation's records, or an address.
-
-    Returns:
-        The page as it should be.
-
-    Example:
-        >>> with_effects(f"Before.\n{BEGIN}\nold\n<!-- end -->\nAfter.\n", "nowhere").splitlines()[-1]
-        'After.'
-    """
-    return between(text, BEGIN, effects_table(records))
+    found = effects(errors, methods)
+    lines = ["", f"| reading | {' | '.join(_COLUMNS)} |", "|---" * (1 + len(_COLUMNS)) + "|"]
+    for reading, field, usual in _READINGS:
+        for value in sorted({e.value for e in found if e.field == field}, key=_rank):
+            pairs = [e for e in found if (e.field, e.value) == (field, value)]
+            cells = [
+                _cell([e.points for e in pairs if e.model == model and e.inverse in forms])
+                for model, forms in _COLUMNS.values()
+            ]
+            lines.append(f"| {reading}: `{field}` {_said(usual)} → {_said(value)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
 
 
 def _fields(method: Method) -> Fields | None:
@@ -186,4 +167,4 @@ def _cell(points: Sequence[float | None]) -> str:
 
 if __name__ == "__main__":
     page = Path("docs/readings.md")
-    page.write_text(with_effects(page.read_text(), "docs/records/ablation"))
+    page.write_text(between(page.read_text(), BEGIN, effects_table("docs/records/ablation")))

@@ -84,7 +84,7 @@ def with_tables(text: str, records: Place) -> str:
         ('Before.', 'Screen: 784-500-300, seed 0: 0 of 103 runs.', 'After.')
     """
     parts = "\n\n".join([*(table(stage, records) for stage in STAGES), clip_table(records)])
-    return between(text, BEGIN, parts)
+    return between(text, BEGIN, f"\n{parts}\n")
 
 
 def _row(name: str, records: Sequence[Record], lasso: Sequence[Record]) -> str:

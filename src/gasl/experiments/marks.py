@@ -11,15 +11,15 @@ def between(text: str, begin: str, made: str) -> str:
     Args:
         text: The page as it is.
         begin: The first mark; the second is :data:`END`.
-        made: What goes between them, with an empty line on either side.
+        made: The lines between them.
 
     Returns:
         The page as it should be.
 
     Example:
         >>> between("a\n<!-- x -->\nold\n<!-- end -->\nb", "<!-- x -->", "new")
-        'a\n<!-- x -->\n\nnew\n\n<!-- end -->\nb'
+        'a\n<!-- x -->\nnew\n<!-- end -->\nb'
     """
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{begin}\n\n{made}\n\n{END}{after}"
+    return f"{before}{begin}\n{made}\n{END}{after}"

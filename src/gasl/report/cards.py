@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 from gasl.experiments.identity import described
+from gasl.experiments.marks import END, between
 from gasl.experiments.recipes import RECIPES, SEEN
 from gasl.experiments.store import is_of
 from gasl.experiments.tables import NETWORKS
@@ -32,7 +33,6 @@ from gasl.training import TrainConfig
 __all__ = ["card_names", "evidence", "read_records", "with_evidence", "write_cards"]
 
 BEGIN = "<!-- from the records, by make cards -->"
-END = "<!-- end -->"
 _COLUMNS = ("error, %", "units left", "weights left, %", "parameters", "MACs", "faster, batch 1 / 128", "ms (dense)")
 
 
@@ -199,12 +199,10 @@ def with_evidence(text: str, made: str) -> str:
         >>> with_evidence(card, "| b |") == card.replace("| a |", "| b |")
         True
     """
-    block = f"{BEGIN}\n{made}\n{END}"
     if BEGIN in text:
-        before, _, rest = text.partition(BEGIN)
-        return before + block + rest.partition(END)[2]
+        return between(text, BEGIN, made)
     head, mark, tail = text.partition("\n## Reference")
-    return f"{head.rstrip()}\n\n{block}\n{mark}{tail}"
+    return f"{head.rstrip()}\n\n{BEGIN}\n{made}\n{END}\n{mark}{tail}"
 
 
 def write_cards(root: Path) -> list[Path]:
