@@ -49,6 +49,8 @@ def table():
         lambda _: f"{300 * epoch(1.0) / 1e15:.1f} PFLOP",
         lambda _: f"{table() / 1e18:.2f} EFLOP",
         lambda _: f"{epoch(0.25) / measured('VGG-16', 1) / 1e12:.2f} TFLOP/s",
+        lambda _: f"({measured('the same', 1):g} and {measured('the same', 2):g} s)",
+        lambda _: f"takes {measured('the same', 1) / measured('VGG-16', 1):.2f} of the time in single precision",
         lambda _: f"{measured('VGG-16', 1):g} s for an epoch at width 0.25 on one thread",
         lambda _: f"{table() / (2 * epoch(0.25) / measured('VGG-16', 1)) / 86400:.0f} days | 2 runs",
         lambda _: f"LeNet-5-Caffe: {measured('LeNet-5', 1):g} s on one core, {measured('LeNet-5', 2):g} s on two",

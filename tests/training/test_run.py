@@ -62,6 +62,18 @@ def test_resumed_run_is_equal_to_the_bit(
         assert whole.sparsifier.state.step == resumed.sparsifier.state.step == 20
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [(None, torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_precision_is_that_of_the_products_and_not_of_the_weights(
+    splits: DataSplits, make_net: Make, tmp_path: Path, precision: Any, dtype: torch.dtype
+) -> None:
+    net, seen = make_net(), set()
+    net.register_forward_hook(lambda module, _, scores: seen.add(scores.dtype) if module.training else None)
+    result = run(net, splits, tmp_path, TrainConfig(**{**CONFIG.__dict__, "precision": precision}), method=METHOD)
+    assert seen == {dtype}
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert len(result.history) == 5
+
+
 def test_a_linear_decay_goes_on_where_it_was_cut_off_in_a_folder_that_was_moved(
     splits: DataSplits, make_net: Make, tmp_path: Path
 ) -> None:

@@ -33,6 +33,8 @@ class TrainConfig:
             :class:`gasl.training.norms.FreshNorms`; for methods with random factors or noise.
         teacher: Part of the loss that is the divergence from a teacher's outputs, at temperature 4 (Hinton et al.
             2015), the rest being the labels' cross-entropy; null for none.
+        precision: Of Lightning's ``Trainer``: "bf16-mixed" keeps weights in single precision and multiplies in
+            bfloat16, which is faster where the machine has it; null for "32-true".
         seed: Of the order of the images, their augmentation and every draw of the network and the method.
 
     Raises:
@@ -59,6 +61,7 @@ class TrainConfig:
     watch_from: int | None = None
     fresh_norms: bool | None = None
     teacher: float | None = None
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,7 +100,6 @@ class Hardware:
         devices: How many of them on each machine.
         nodes: How many machines.
         strategy: How they work together, e.g. "ddp"; or "auto".
-        precision: E.g. "32-true", "bf16-mixed" or "16-mixed".
 
     Example:
         >>> Hardware().devices
@@ -108,4 +110,3 @@ class Hardware:
     devices: int = 1
     nodes: int = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"

@@ -173,7 +173,7 @@ def _trainer(
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy=hardware.strategy,
-        precision=hardware.precision,
+        precision=config.precision or "32-true",
         max_epochs=config.epochs,
         callbacks=[*callbacks, *bar, keeper],
         logger=_tensorboard(folder) if tensorboard else False,
