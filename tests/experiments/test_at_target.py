@@ -22,6 +22,7 @@ def test_names_say_what_is_run():
         assert spec.dense == RECIPES[f"{spec.model}/baseline"].dense
         assert spec.sparse.teacher == spec.tune.teacher == (0.7 if name.endswith("-taught") else None)
         assert spec.dense.teacher is None
+        assert spec.model_args == ({"input_dropout": 0.2} if name.endswith("-dropout") else {})
     assert specs["target/lenet5/ssl-75-87-87-95"].target.sparsity["conv2"] == 0.87
     assert named("target/mlp/ssl-8x", 3).seed == 3
     with pytest.raises(gasl.InputError, match="did you mean 'target/mlp/ssl-8x'"):

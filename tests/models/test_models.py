@@ -74,3 +74,22 @@ def test_width_scales_every_channel_count(build: Callable[..., nn.Module]) -> No
 def test_bad_width_is_refused(width: float) -> None:
     with pytest.raises(InputError, match="width must be"):
         VGG16(width=width)
+
+
+def test_input_dropout_takes_pixels_in_training_alone() -> None:
+    model, images = MLP(input_dropout=0.5), torch.ones(4, 1, 28, 28)
+    seen: list[Tensor] = []
+    model.fc1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    model.train()(images)
+    model.eval()(images)
+    kept = seen[0].count_nonzero() / seen[0].numel()
+    assert 0.4 < kept < 0.6
+    assert torch.equal(seen[0].unique(), torch.tensor([0.0, 2.0]))
+    assert torch.equal(seen[1], images.flatten(1))
+    assert MLP(input_dropout=0.5).state_dict().keys() == MLP().state_dict().keys()
+
+
+@pytest.mark.parametrize("part", [-0.1, 1.0, float("nan")])
+def test_bad_dropout_is_refused(part: float) -> None:
+    with pytest.raises(InputError, match="input_dropout must be"):
+        MLP(input_dropout=part)

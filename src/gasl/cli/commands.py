@@ -113,7 +113,7 @@ def run(
 
     Args:
         recipe: Network and method, e.g. lenet5/gasl; gasl recipes lists them. Or a run of gasl ablate --dry-run
-            true; or target/mlp/gasl-64-80-95, target/lenet5/gasl-8x-taught and the like.
+            true; or target/mlp/gasl-64-80-95, target/lenet5/ssl-8x and the like.
         seed: Of everything random.
         out: The folder of all runs; dense networks in it are shared.
         records: The folder of their records, or an address such as s3://bucket/records; OUT/records by default.

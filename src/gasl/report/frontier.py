@@ -134,7 +134,8 @@ def _draw(axes: Axes, network: str, runs: Mapping[str, Sequence[Record]]) -> tup
         if units := {name: point for name, point in own.items() if not name.endswith("x")}:
             _errorbars(axes, list(units.values()), _COLOURS[short], "D", "at the paper's units", linestyle="none")
         for name, point in units.items():
-            labels.append(Label("taught" if name.endswith("taught") else short.upper(), *point, _COLOURS[short]))
+            aid = name.rpartition("-")[2]
+            labels.append(Label(aid if aid.isalpha() else short.upper(), *point, _COLOURS[short]))
     recipes = [entry.name for entry in entries(1) if entry.name.split("/")[0] == network]
     for points, colour, marker, title in (
         (our_points(runs, recipes), SERIES[2], "s", "each method's own recipe, ours"),

@@ -29,6 +29,7 @@ in place of the paper's 300 epochs: its errors are to be compared with each othe
 _SIZES = """\
 `gasl frontier`: 20 epochs dense, 40 with the method, of which the target has 30, and 40 with what is left. The target
 is the argument, its strength is found. "Taught": 0.7 parts of the loss compare with the dense network's outputs.
+"Dropout": a fifth of the pixels is set to zero by chance in training, also of the dense network.
 How much faster, eager, compiled and in ONNX Runtime: [speed.txt](records/speed.txt), by `benchmarks/speed.py`."""
 
 
