@@ -37,6 +37,13 @@ def test_pairs_differ_in_one_field_and_share_network_and_seed():
     ]
 
 
+def test_guided_runs_are_compared_with_each_other_too_and_each_pair_is_counted_once():
+    runs = {f"ablate/lenet5/{beta}": GASL(beta=beta) for beta in ("rank", "fresh", "fixed")}
+    errors = {(name, 2): error for name, error in zip(runs, (1.5, 1.25, 1.75), strict=True)}
+    pairs = [(e.usual, e.value, e.points) for e in effects(errors, runs)]
+    assert pairs == [("rank", "fresh", -0.25), ("rank", "fixed", 0.25)]
+
+
 def test_a_run_that_missed_its_target_counts_as_missed_and_is_compared_with_nothing():
     assert found({("ablate/mlp/sa", 3): 2.0, ("ablate/mlp/fixed", 3): None}) == [("R9", "fixed", "mlp", 3, None)]
     assert found({("ablate/mlp/sa", 3): None, ("ablate/mlp/fixed", 3): 2.0}) == []

@@ -20,16 +20,18 @@ __all__ = ["BEGIN", "Effect", "effects", "effects_table"]
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_effects -->"
 NO_GUIDANCE = "none"
 _SEEDS = range(6)  # of all stages
-# The reading, its field, and the value that the others are compared with.
-_READINGS = (
-    ("R2", "scope", "coupled"),
-    ("R3", "inverse", "standardised"),
-    ("R4", "values", "norms"),
-    ("R6", "mixing", 1.0),
-    ("R9", "beta", NO_GUIDANCE),
-    ("R10", "conditional", True),
-    ("R12", "detach", True),
-    ("R15", "alpha", 1.0),
+# The reading, its field, the value that others are compared with, and which others; empty for all.
+_READINGS: tuple[tuple[str, str, object, tuple[object, ...]], ...] = (
+    ("R2", "scope", "coupled", ()),
+    ("R3", "inverse", "standardised", ()),
+    ("R4", "values", "norms", ()),
+    ("R6", "mixing", 1.0, ()),
+    ("R9", "beta", NO_GUIDANCE, ()),
+    ("R9", "beta", "rank", ("fixed", "fresh")),  # LeNet-5 has no run without guidance
+    ("R10", "conditional", True, ()),
+    ("R12", "detach", True, ()),
+    ("R15", "alpha", 1.0, ()),
+    ("R15", "alpha", 10.0, (100.0,)),  # and none with alpha = 1
 )
 _GUIDANCE = {"beta": NO_GUIDANCE, "mixing": 1.0, "conditional": True, "detach": True}
 _OTHERS = ("inverse", "values", "alpha", "scope", "linear")
@@ -52,7 +54,8 @@ class Effect:
     Args:
         reading: The number in ``docs/readings.md``.
         field: Of the method.
-        value: That of the second run; the first has the one that the reading is compared with.
+        usual: The value of the first run.
+        value: That of the second.
         model: mlp or lenet5.
         inverse: That of the second run.
         seed: Of both.
@@ -62,6 +65,7 @@ class Effect:
 
     reading: str
     field: str
+    usual: object
     value: object
     model: str
     inverse: str
@@ -92,13 +96,14 @@ def effects(errors: Mapping[tuple[str, int], float | None], methods: Mapping[str
         fields = known.get(name)
         if fields is None:
             continue
-        for reading, field, usual in _READINGS:
-            other = by_fields.get(_key(name, fields | {field: usual})) if fields[field] != usual else None
+        for reading, field, usual, others in _READINGS:
+            compared = fields[field] in others if others else fields[field] != usual
+            other = by_fields.get(_key(name, fields | {field: usual})) if compared else None
             if other is None or (first := errors.get((other, seed))) is None:
                 continue
             points = None if error is None else error - first
             model, inverse = name.split("/")[1], str(fields["inverse"])
-            found.append(Effect(reading, field, fields[field], model, inverse, seed, points))
+            found.append(Effect(reading, field, usual, fields[field], model, inverse, seed, points))
     return found
 
 
@@ -126,9 +131,9 @@ def effects_table(records: Place) -> str:
                 errors[name, seed] = record["error_validation"] if reached else None
     found = effects(errors, methods)
     lines = ["", f"| reading | {' | '.join(_COLUMNS)} |", "|---" * (1 + len(_COLUMNS)) + "|"]
-    for reading, field, usual in _READINGS:
-        for value in sorted({e.value for e in found if e.field == field}, key=_rank):
-            pairs = [e for e in found if (e.field, e.value) == (field, value)]
+    for reading, field, usual, _ in _READINGS:
+        for value in sorted({e.value for e in found if (e.field, e.usual) == (field, usual)}, key=_rank):
+            pairs = [e for e in found if (e.field, e.usual, e.value) == (field, usual, value)]
             cells = [
                 _cell([e.points for e in pairs if e.model == model and e.inverse in forms])
                 for model, forms in _COLUMNS.values()
