@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gasl.errors import FileError, InUseError, RemovalError
+from gasl.errors import InUseError, RemovalError
 from gasl.experiments.costs import Clock
-from gasl.experiments.places import Place, joined, listed, read_text
+from gasl.experiments.places import Place, as_record, joined, listed, read_text
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.store import dense_start, read_record, run_named
@@ -92,11 +92,10 @@ def all_records(records: Place) -> list[dict[str, Any]]:
     """
     found = []
     for name in listed(records, "*-seed*.json"):
-        try:
-            record = json.loads(read_text(joined(records, name)) or "")
+        address = joined(records, name)
+        with as_record(address):
+            record = json.loads(read_text(address) or "")
             record["recipe"], record["identity"], record["spec"]["method"]["class"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{joined(records, name)} is no record of a run ({error!r}); delete it") from error
         found.append(record)
     return found
 

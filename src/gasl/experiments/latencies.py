@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import gasl
-from gasl.errors import FileError, InputError
+from gasl.errors import InputError
 from gasl.experiments.networks import example_for, factory
-from gasl.experiments.places import Place, joined, listed, read_text, write_text
+from gasl.experiments.places import Place, as_record, joined, listed, read_text, write_text
 from gasl.measure import compare
 from gasl.structure.axes import Axis
 
@@ -84,13 +84,9 @@ def measure_again(records: Place, *, seconds: float = 0.5) -> list[str]:
     names = listed(records, "*-seed*.json")
     for name in names:
         address = joined(records, name)
-        try:
+        with as_record(address):
             record = json.loads(read_text(address) or "")
             networks = pair(record)
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{address} is no record of a run ({error!r}); delete it to run it again") from error
         found = compare(*networks, seconds=seconds).as_dict()
         if found["macs"] != record["macs"]:
             raise InputError(f"{address} tells {record['macs']} MACs, its widths have {found['macs']}; run it again")

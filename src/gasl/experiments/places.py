@@ -6,10 +6,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import FileError, GaslError, MissingExtraError
+from gasl.errors import FileError, GaslError, InputError, MissingExtraError
 from gasl.files import whole_file
 
-__all__ = ["Place", "joined", "listed", "read_text", "told", "write_text"]
+__all__ = ["Place", "as_record", "joined", "listed", "read_text", "told", "write_text"]
 
 Place = str | Path  # a folder, or an address such as s3://bucket/records
 
@@ -51,6 +51,30 @@ def read_text(address: str) -> str | None:
             return Path(address).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+
+
+@contextmanager
+def as_record(address: str) -> Iterator[None]:
+    """While a file is read as the record of a run: what is wrong with it is an error that names it.
+
+    Args:
+        address: Path, or address.
+
+    Raises:
+        FileError: If it is no record.
+
+    Example:
+        >>> with as_record("a.json"):
+        ...     {}["spec"]
+        Traceback (most recent call last):
+        gasl.errors.FileError: a.json is no record of a run (KeyError('spec')); delete it to run it again
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError(f"{address} is no record of a run ({error!r}); delete it to run it again") from error
 
 
 def write_text(address: str, text: str) -> None:

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from gasl.errors import FileError
 from gasl.experiments import recipes
 from gasl.experiments.identity import agree, described, identity
 from gasl.experiments.networks import factory
-from gasl.experiments.places import Place, joined, listed, read_text, write_text
+from gasl.experiments.places import Place, as_record, joined, listed, read_text, write_text
 from gasl.experiments.run import SPARSE, RunOptions, train_run
 from gasl.experiments.spec import RunSpec
 from gasl.files import load
@@ -62,11 +61,9 @@ def read_record(records: Place, name: str, spec: Seeded) -> dict[str, Any] | Non
     path = record_path(records, name, spec.seed)
     if (text := read_text(path)) is None:
         return None
-    try:
+    with as_record(path):
         record: dict[str, Any] = json.loads(text)
         return record if is_of(record, spec) else None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path} is no record of a run ({error!r}); delete it to run it again") from error
 
 
 def is_of(record: Mapping[str, Any], spec: Seeded) -> bool:
