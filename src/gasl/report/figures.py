@@ -6,6 +6,7 @@ from math import ceil, sqrt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gasl.report.data import Array
 from gasl.report.svg import AFTER, BEFORE, figure_style, to_svg
@@ -173,6 +174,7 @@ def draw_spread(axes: Axes, deciles: Array, colour: str) -> None:
     axes.plot(epochs, deciles[:, 5], color=colour)
     axes.plot(epochs, deciles[:, 10], color=colour, linewidth=0.7)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _row(figure: Figure, count: int) -> list[Axes]:

@@ -51,10 +51,14 @@ def write_figure(folder: Path, runs: Mapping[str, Path], name: str = "figure1") 
         wide, narrow = len(maps), len(data)
         draw_maps([figure.add_subplot(grid[0, i * narrow : (i + 1) * narrow]) for i in range(len(maps))], maps)
         places = [figure.add_subplot(grid[1, i * wide : (i + 1) * wide]) for i in range(len(data))]
+        highest = max(each.spread[_AXIS].max() for each in data.values())
         for axes, (title, each), colour in zip(places, data.items(), SERIES, strict=False):
             draw_spread(axes, each.spread[_AXIS], colour)
             last = each.spread[_AXIS][-1]
-            axes.set(title=f"norms of {_AXIS}'s groups, {title}", xlabel="epoch with the method")
-            axes.text(0.99, 0.97, f"largest {last[10]:.2f}, median {last[5]:.2f}", ha="right", va="top",
-                      transform=axes.transAxes, fontsize=8)  # fmt: skip
+            axes.set(
+                title=f"norms of {_AXIS}'s groups, {title}",
+                xlabel=f"epoch with the method; after the last: largest {last[10]:.2f}, median {last[5]:.2f}",
+                ylim=(0, 1.05 * highest),
+            )
+        places[0].set_ylabel("largest, deciles and median")
         return write_both(figure, folder, name)
