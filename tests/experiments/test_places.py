@@ -9,7 +9,7 @@ from gasl.cli import main
 from gasl.experiments.identity import described, identity
 from gasl.experiments.jobs import all_records
 from gasl.experiments.named import named
-from gasl.experiments.places import joined, listed, read_text, write_text
+from gasl.experiments.places import as_record, joined, listed, read_text, write_text
 from gasl.experiments.store import overview, read_record, record_path
 
 
@@ -85,3 +85,8 @@ def test_what_another_writes_just_now_is_not_seen(tmp_path):
     (tmp_path / ".x-seed0.json.abc").mkdir()
     (tmp_path / ".x-seed0.json.abc" / "x-seed0.json").write_text("{")
     assert listed(tmp_path, "*-seed*.json") == []
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_damaged_record():
+    with pytest.raises(gasl.FileError, match=r"^a\.json cannot be read"), as_record("a.json"):
+        raise gasl.FileError("a.json cannot be read (permission denied)")

@@ -6,11 +6,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, stdev
 
 from gasl.experiments.ablation import TARGETS, catalogue
 from gasl.experiments.ablation_run import met
-from gasl.experiments.marks import between
+from gasl.experiments.marks import between, spread
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.methods import GASL, Method, StructuredAttention
@@ -164,10 +163,8 @@ def _said(value: object) -> str:
 
 def _cell(points: Sequence[float | None]) -> str:
     done = [value for value in points if value is not None]
-    text = f"{mean(done):+.2f}" if done else "-"
-    text += f" ± {stdev(done):.2f}" if len(done) > 1 else ""
     missed = len(points) - len(done)
-    return f"{text} ({len(done)}{f', {missed} missed' if missed else ''})" if points else ""
+    return f"{spread(done, 2, '+')} ({len(done)}{f', {missed} missed' if missed else ''})" if points else ""
 
 
 if __name__ == "__main__":

@@ -6,18 +6,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
 from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, stage_runs
 from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue
 from gasl.experiments.ablation_run import met, score
-from gasl.experiments.marks import END, between
+from gasl.experiments.marks import between, spread
 from gasl.experiments.named import named
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 
-__all__ = ["BEGIN", "END", "clip_table", "table", "with_tables"]
+__all__ = ["BEGIN", "clip_table", "table", "with_tables"]
 
 BEGIN = "<!-- from the records, by gasl.experiments.ablation_table -->"
 _HEAD = (
@@ -79,7 +79,7 @@ def with_tables(text: str, records: Place) -> str:
         The page as it should be.
 
     Example:
-        >>> page = with_tables(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n", "nowhere")
+        >>> page = with_tables(f"Before.\n{BEGIN}\nold\n<!-- end -->\nAfter.\n", "nowhere")
         >>> page.splitlines()[0], page.splitlines()[3], page.splitlines()[-1]
         ('Before.', 'Screen: 784-500-300, seed 0: 0 of 103 runs.', 'After.')
     """
@@ -92,27 +92,16 @@ def _row(name: str, records: Sequence[Record], lasso: Sequence[Record]) -> str:
     done = [record for record in records if "failed" not in record]
     cells = [name.rpartition("/")[2], str(len(records))]
     cells += [
-        _spread([r[key] for r in done]) for key in ("error_met", "error_removed", "error_validation", "error_small")
+        spread([r[key] for r in done if r[key] is not None], 2)
+        for key in ("error_met", "error_removed", "error_validation", "error_small")
     ]
     other = {r["seed"]: r["error_validation"] for r in lasso}
     both = [r["error_validation"] - other[r["seed"]] for r in done if r["seed"] in other]
     missed = [record for record in records if not _met(record)]
-    if missed:
-        against = f"target missed by {len(missed)} of {len(records)}"
-    else:
-        against = _spread(both, sign="+") if both else "-"
+    against = f"target missed by {len(missed)} of {len(records)}" if missed else spread(both, 2, "+")
     axes = [[left for left, _ in r["widths"].values()] for r in done]
     widths = "-".join(f"{mean(counts):.0f}" for counts in zip(*axes, strict=True)) or str(records[0].get("failed", "-"))
     return f"| {' | '.join([*cells, against, widths])} |"
-
-
-def _spread(values: Sequence[float | None], sign: str = "") -> str:
-    """Mean, and the standard deviation where there is one."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    text = f"{mean(known):{sign}.2f}"
-    return f"{text} ± {stdev(known):.2f}" if len(known) > 1 else text
 
 
 def _mean(records: Sequence[Record]) -> float:

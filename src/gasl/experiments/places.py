@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import FileError, GaslError, InputError, MissingExtraError
+from gasl.errors import FileError, GaslError, MissingExtraError
 from gasl.files import whole_file
 
 __all__ = ["Place", "as_record", "joined", "listed", "read_text", "told", "write_text"]
@@ -71,8 +71,8 @@ def as_record(address: str) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
+    except GaslError:
+        raise  # it says what is wrong by itself, e.g. that the file cannot be read
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{address} is no record of a run ({error!r}); delete it to run it again") from error
 

@@ -9,24 +9,13 @@ from pathlib import Path
 from statistics import mean
 
 from gasl.experiments.identity import described
-from gasl.experiments.marks import END, between
+from gasl.experiments.marks import END, between, spread
 from gasl.experiments.recipes import RECIPES, SEEN
 from gasl.experiments.store import is_of
 from gasl.experiments.tables import NETWORKS
 from gasl.methods import METHODS
 from gasl.report.aims import AIM, aim
-from gasl.report.cells import (
-    Record,
-    dashes,
-    faster,
-    fewer,
-    milliseconds,
-    row,
-    spread,
-    timed,
-    units_left,
-    weights_left,
-)
+from gasl.report.cells import Record, dashes, faster, fewer, milliseconds, row, timed, units_left, weights_left
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, Published, macs, printed_widths
 from gasl.training import TrainConfig
 
@@ -199,10 +188,10 @@ def with_evidence(text: str, made: str) -> str:
         >>> with_evidence(card, "| b |") == card.replace("| a |", "| b |")
         True
     """
-    if BEGIN in text:
-        return between(text, BEGIN, made)
-    head, mark, tail = text.partition("\n## Reference")
-    return f"{head.rstrip()}\n\n{BEGIN}\n{made}\n{END}\n{mark}{tail}"
+    if BEGIN not in text:
+        head, mark, tail = text.partition("\n## Reference")
+        text = f"{head.rstrip()}\n\n{BEGIN}{END}\n{mark}{tail}"
+    return between(text, BEGIN, made)
 
 
 def write_cards(root: Path) -> list[Path]:

@@ -1,10 +1,11 @@
 """What several tables say in the same words: means with their spread, units and weights that are left, MACs, speed."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from gasl.experiments.latencies import ALONE
+from gasl.experiments.marks import spread
 
 __all__ = [
     "Record",
@@ -17,7 +18,6 @@ __all__ = [
     "overall_sparsity",
     "row",
     "shares",
-    "spread",
     "timed",
     "units_left",
     "weights_left",
@@ -25,17 +25,6 @@ __all__ = [
 ]
 
 Record = Mapping[str, Any]
-
-
-def spread(values: Sequence[float], digits: int, sign: str = "") -> str:
-    """Mean, and the standard deviation where there is one; with the sign "+" a mean above 0 has one too.
-
-    Example:
-        >>> spread([1.0, 2.0], 1), spread([1.0], 2, "+")
-        ('1.5 ± 0.7', '+1.00')
-    """
-    text = f"{mean(values):{sign}.{digits}f}"
-    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
 def row(*cells: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from gasl.experiments.marks import spread
 from gasl.experiments.tables import LABELS
 from gasl.report.aims import aim
-from gasl.report.cells import Record, matched, spread
+from gasl.report.cells import Record, matched
 from gasl.report.printed import PRINTED_RISE
 from gasl.report.published import PRINTED, PUBLISHED, macs, printed_widths
 from gasl.report.stages import rises
@@ -140,7 +141,8 @@ def _baselines(runs: Runs) -> str:
     missed = [f"{name} ({', '.join(why)})" for name, (_, why) in run.items() if why]
     text = f"Baselines beside their own papers (at most 0.3 points above at no more of the network): {len(met)} of "
     text += f"{len(run)} rows that were run meet it"
-    text += f", {len(known) - len(run)} have not been run" * (len(run) < len(known))
+    if left := len(known) - len(run):
+        text += f", {left} have not been run"
     return f"{text}; missed: {_listed(missed)}." if missed else f"{text}."
 
 
