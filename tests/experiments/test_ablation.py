@@ -10,16 +10,17 @@ import torch
 import gasl
 from gasl.cli import main
 from gasl.experiments import ablation as module
-from gasl.experiments import ablation_clip, ablation_run, ablation_table
+from gasl.experiments import ablation_clip, ablation_run
 from gasl.experiments.ablation import REFERENCES, catalogue, readings, stage_runs
 from gasl.experiments.ablation_clip import ClipSpec, clip_catalogue, missing_clips, run_clips
 from gasl.experiments.ablation_run import met, missing, run_stage, score, shortened
-from gasl.experiments.ablation_table import clip_table, table, with_tables
 from gasl.experiments.identity import identity
 from gasl.experiments.named import named
 from gasl.experiments.recipes import RECIPES
 from gasl.experiments.run import RunOptions
 from gasl.experiments.store import record_path
+from gasl.report import ablation as pages
+from gasl.report.ablation import clip_table, table, with_tables
 from gasl.training import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -168,10 +169,10 @@ def test_steps_to_a_loss_with_and_without_the_clip(tmp_path, monkeypatch):
         )
         for how, clip in (("none", None), ("paper", 1e-6))
     }
-    for where in (ablation_clip, ablation_table):
+    for where in (ablation_clip, pages):
         monkeypatch.setattr(where, "clip_catalogue", lambda: specs)
         monkeypatch.setattr(where, "SEEDS", (0,))
-    monkeypatch.setattr(ablation_table, "LOSSES", {"mlp": (1.0, 1e-3)})
+    monkeypatch.setattr(pages, "LOSSES", {"mlp": (1.0, 1e-3)})
     monkeypatch.setattr(ablation_clip.Probe.__init__, "__defaults__", (20,))
     assert len(missing_clips(tmp_path)) == 2
     run_clips(tmp_path / "runs", QUIET, tmp_path)

@@ -34,8 +34,8 @@ def ablate(
     """
     from gasl.experiments.ablation_clip import missing_clips, run_clips
     from gasl.experiments.ablation_run import missing, run_stage
-    from gasl.experiments.ablation_table import clip_table, table
     from gasl.experiments.run import RunOptions
+    from gasl.report.ablation import clip_table, table
 
     place = records or str(out / "records" / "ablation")
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)

@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import mean
 
 from gasl.experiments.identity import described
-from gasl.experiments.marks import END, between, spread
 from gasl.experiments.recipes import RECIPES, SEEN
 from gasl.experiments.store import is_of
 from gasl.experiments.tables import NETWORKS
 from gasl.methods import METHODS
 from gasl.report.aims import AIM, aim
 from gasl.report.cells import Record, dashes, faster, fewer, milliseconds, row, timed, units_left, weights_left
+from gasl.report.marks import END, between, spread
 from gasl.report.published import PRINTED, PUBLISHED, SIZES, Published, macs, printed_widths
 from gasl.training import TrainConfig
 

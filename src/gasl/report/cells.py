@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 from gasl.experiments.latencies import ALONE
-from gasl.experiments.marks import spread
+from gasl.report.marks import spread
 
 __all__ = [
     "Record",

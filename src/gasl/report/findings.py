@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
-from gasl.experiments.marks import spread
 from gasl.experiments.tables import LABELS
 from gasl.report.aims import aim
 from gasl.report.cells import Record, matched
+from gasl.report.marks import spread
 from gasl.report.printed import PRINTED_RISE
 from gasl.report.published import PRINTED, PUBLISHED, macs, printed_widths
 from gasl.report.stages import rises

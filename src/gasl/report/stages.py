@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from gasl.experiments.marks import spread
 from gasl.experiments.stages import LEVELS
 from gasl.experiments.tables import Entry
 from gasl.report.cells import Record, faster, fewer, machines, matched, overall_sparsity, units_left, weights_share
+from gasl.report.marks import spread
 from gasl.report.printed import PRINTED_RISE
 from gasl.report.tables import NOT_RUN, Table, missed, table
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from gasl.experiments.marks import spread
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.experiments.tables import Entry
 from gasl.report.cells import Record, dashes, faster, fewer, machines, overall_sparsity, row, units_left, weights_share
+from gasl.report.marks import spread
 from gasl.report.printed import PRINTED_CIFAR, PUBLISHED_CIFAR
 from gasl.report.published import PRINTED, PUBLISHED, Printed, Published
 from gasl.report.targets import missed_target

@@ -1,6 +1,6 @@
 """What each reading alone does to the error: pairs of runs of the ablation that differ in one field.
 
-``python -m gasl.experiments.ablation_effects`` in the repository writes the table of ``docs/readings.md`` again.
+``python -m gasl.report.effects`` in the repository writes the table of ``docs/readings.md`` again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from gasl.experiments.ablation import TARGETS, catalogue
 from gasl.experiments.ablation_run import met
-from gasl.experiments.marks import between, spread
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
 from gasl.methods import GASL, Method, StructuredAttention
+from gasl.report.marks import between, spread
 
 __all__ = ["BEGIN", "Effect", "effects", "effects_table"]
 
-BEGIN = "<!-- from the records, by gasl.experiments.ablation_effects -->"
+BEGIN = "<!-- from the records, by gasl.report.effects -->"
 NO_GUIDANCE = "none"
 _SEEDS = range(6)  # of all stages
 # The reading, its field, the value that others are compared with, and which others; empty for all.

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gasl.experiments.ablation import catalogue
-from gasl.experiments.ablation_effects import BEGIN, effects, effects_table
 from gasl.experiments.identity import described, identity
-from gasl.experiments.marks import between
 from gasl.methods import GASL, GroupLasso, StructuredAttention
+from gasl.report.effects import BEGIN, effects, effects_table
+from gasl.report.marks import between
 
 ROOT = Path(__file__).parents[2]
 FIXED = GASL(strength=0.05, beta="fixed")

@@ -1,6 +1,6 @@
 """What the ablation found, as tables in Markdown: each reading beside group lasso at the same units left.
 
-``python -m gasl.experiments.ablation_table`` in the repository writes ``docs/ablation.md`` again, between two marks.
+``python -m gasl.report.ablation`` in the repository writes ``docs/ablation.md`` again, between two marks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from typing import Any
 from gasl.experiments.ablation import REFERENCES, STAGES, TARGETS, stage_runs
 from gasl.experiments.ablation_clip import LOSSES, SEEDS, clip_catalogue
 from gasl.experiments.ablation_run import met, score
-from gasl.experiments.marks import between, spread
 from gasl.experiments.named import named
 from gasl.experiments.places import Place
 from gasl.experiments.store import read_record
+from gasl.report.marks import between, spread
 
 __all__ = ["BEGIN", "clip_table", "table", "with_tables"]
 
-BEGIN = "<!-- from the records, by gasl.experiments.ablation_table -->"
+BEGIN = "<!-- from the records, by gasl.report.ablation -->"
 _HEAD = (
     "| reading | seeds | when met | removed | tuned | test | against group lasso | units left |",
     "|---|---|---|---|---|---|---|---|",
