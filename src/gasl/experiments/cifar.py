@@ -9,6 +9,7 @@ the target should be met, a third of the way. ``short`` is what a laptop can do:
 network, which all methods of a seed share, 10 with the method, in six of which the target is to be met, and 5 for what
 is left; multiplied in bfloat16, with weights in single precision ("bf16-mixed"), which is faster (docs/scaling.md).
 Methods of single weights have 15 with the method instead, because a tuning that knows no zeros would bring them back.
+Penalties act on scale and shift of the batch norm behind each filter, whose own size means nothing there (R29).
 Images are cropped, mirrored and standardised as in the paper in both (:func:`gasl.data.default_preprocess`).
 """
 
@@ -171,9 +172,9 @@ def cifar_specs(
         "magnitude_pruning_units": units(MagnitudePruning(granularity="unit")),
         "bayesian_compression": units(BayesianCompression(strength=1 / N), phases.noisy),
         "structured_bp": units(StructuredBP(strength=1 / N), replace(phases.noisy, momentum=0.95, own_lr=3e-2)),
-        "group_lasso": units(GroupLasso(strength=0.1)),
+        "group_lasso": units(GroupLasso(strength=0.05, scope="scale")),
         "sparse_vd": weights(SparseVD(strength=1 / N), phases.noisy),
         "l0": units(L0(strength=0.1 / N), phases.noisy),
-        "structured_attention": units(StructuredAttention(strength=0.1)),
-        "gasl": units(GASL(strength=0.1)),
+        "structured_attention": units(StructuredAttention(strength=0.05, scope="scale")),
+        "gasl": units(GASL(strength=0.05, scope="scale")),
     }
