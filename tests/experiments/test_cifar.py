@@ -1,5 +1,6 @@
 """Table 2 on CIFAR-100 from small files in the original format: the same commands, up to the printed row."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import gasl
 from gasl.cli import main
 from gasl.experiments import tables
-from gasl.experiments.cifar import cifar_specs
+from gasl.experiments.cifar import FACTORS, cifar_specs
 from gasl.measure import count_macs
 from gasl.models import VGG16
 
@@ -79,3 +81,16 @@ def test_a_longer_preset_is_another_run():
     assert [longer.dense.epochs, longer.sparse.epochs, longer.tune.epochs] == [30, 20, 10]
     assert longer.target.steps == 2 * short.target.steps
     assert dataclasses.replace(longer.dense, epochs=15) == short.dense
+
+
+def test_the_factors_of_structured_bayesian_pruning_are_what_a_unit_costs():
+    example = torch.zeros(1, 3, 32, 32)
+    whole = VGG16(width=0.25)
+    macs = count_macs(whole, example).total
+    cost = {}
+    for name in FACTORS:
+        network = copy.deepcopy(whole)
+        axis = gasl.trace(network, example).axis(name)
+        axis.zero_(torch.tensor([0]), readers=True)
+        cost[name] = macs - count_macs(gasl.shrink(network, example)[0], example).total
+    assert {name: round(each / cost["features.40"]) for name, each in cost.items()} == FACTORS
