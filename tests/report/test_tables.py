@@ -1,9 +1,14 @@
 """The paper's tables beside our runs: each cell is what the records and the paper say."""
 
-from gasl.experiments.tables import Choice, entries
+from dataclasses import replace
+from pathlib import Path
+
+from gasl.experiments.tables import entries
 from gasl.report.console import print_tables
 from gasl.report.stages import made_of, rises
 from gasl.report.tables import COLUMNS, Table, found, table
+
+RECORDS = Path(__file__).parents[2] / "docs" / "records" / "methods"
 
 
 def record(error=8.5, alive=(16, 8), **changes):
@@ -92,8 +97,19 @@ def test_published_values_carry_their_source():
     assert made.notes[0].startswith("[1] table in the README")
 
 
-def test_only_records_of_the_rows_own_settings_count(tmp_path):
-    assert not any(found(entries(2, Choice(seeds=1)), tmp_path).values())
+def test_only_records_of_the_rows_own_settings_count():
+    (row,) = [row for row in entries(2) if row.label == "SA + GASL"]
+    other = replace(row, spec=replace(row.spec, method=replace(row.spec.method, alpha=2.0)))
+    assert [bool(found([each], RECORDS)[row.name]) for each in (row, other)] == [True, False]
+
+
+def test_a_row_of_two_tables_has_the_seeds_of_both():
+    name = "cifar10/vgg16-0.25-short/baseline"
+    three, one = entries(2), entries(4)
+    assert [next(row.seeds for row in rows if row.name == name) for rows in (three, one)] == [3, 1]
+    seeds = [[run["seed"] for run in found(rows, RECORDS)[name]] for rows in ([*three, *one], three, one)]
+    assert seeds[0] == seeds[1]
+    assert len(seeds[0]) > len(seeds[2]) == 1
 
 
 def test_into_a_file_goes_markdown(capsys):

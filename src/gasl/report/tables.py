@@ -67,7 +67,7 @@ class Table:
 
 
 def found(entries: Sequence[Entry], records: Place) -> dict[str, list[Record]]:
-    """The records of a table's rows, by name and in the order of the seeds.
+    """The records of rows, by name and in the order of the seeds; of a row that several tables have, all of them.
 
     Args:
         entries: The rows.
@@ -83,8 +83,9 @@ def found(entries: Sequence[Entry], records: Place) -> dict[str, list[Record]]:
     """
     runs: dict[str, list[Record]] = {}
     for entry in entries:
-        there = (read_record(records, job.name, job.spec) for job in entry.jobs())
-        runs[entry.name] = [record for record in there if record is not None]
+        read = (read_record(records, job.name, job.spec) for job in entry.jobs())
+        there: list[Record] = [record for record in read if record is not None]
+        runs[entry.name] = max(runs.get(entry.name, []), there, key=len)
     return runs
 
 
