@@ -11,9 +11,12 @@ import torch
 import gasl
 from gasl.cli import main
 from gasl.experiments import tables
-from gasl.experiments.cifar import FACTORS, cifar_specs
+from gasl.experiments.cifar import COSTS, PIXELS, cifar_specs
+from gasl.experiments.tables import LABELS, entries
 from gasl.measure import count_macs
 from gasl.models import VGG16
+
+NOISY = (LABELS["l0"], LABELS["structured_bp"])
 
 
 @pytest.fixture
@@ -83,14 +86,25 @@ def test_a_longer_preset_is_another_run():
     assert dataclasses.replace(longer.dense, epochs=15) == short.dense
 
 
-def test_the_factors_of_structured_bayesian_pruning_are_what_a_unit_costs():
+def test_factors_are_what_a_unit_and_a_weight_cost():
     example = torch.zeros(1, 3, 32, 32)
     whole = VGG16(width=0.25)
     macs = count_macs(whole, example).total
-    cost = {}
-    for name in FACTORS:
+    cost, pixels = {}, {}
+    for name in COSTS:
         network = copy.deepcopy(whole)
-        axis = gasl.trace(network, example).axis(name)
-        axis.zero_(torch.tensor([0]), readers=True)
+        gasl.trace(network, example).axis(name).zero_(torch.tensor([0]), readers=True)
         cost[name] = macs - count_macs(gasl.shrink(network, example)[0], example).total
-    assert {name: round(each / cost["features.40"]) for name, each in cost.items()} == FACTORS
+        whole.get_submodule(name).register_forward_hook(
+            lambda _, __, maps, name=name: pixels.update({name: maps[0, 0].numel()})
+        )
+    whole(example)
+    assert {name: round(each / cost["features.40"]) for name, each in cost.items()} == COSTS
+    assert {name: each / 64 for name, each in pixels.items()} == PIXELS
+
+
+def test_where_units_are_counted_they_count_the_same():
+    factors = {(row.name, row.spec.method.factors is None) for row in [*entries(2), *entries(3)] if row.label in NOISY}
+    place = "cifar10/vgg16-0.25-short"
+    alone = {(f"{place}/{name}", False) for name in ("l0", "structured_bp")}
+    assert factors == alone | {(f"{place}/stages/{n}-{k}", True) for n in ("l0", "structured_bp") for k in (60, 70, 80)}

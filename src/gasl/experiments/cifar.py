@@ -34,7 +34,7 @@ from gasl.methods import (
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["CLASSES", "FACTORS", "STEPS", "N", "Preset", "Protocol", "cifar_specs", "protocol"]
+__all__ = ["CLASSES", "COSTS", "PIXELS", "STEPS", "N", "Preset", "Protocol", "cifar_specs", "protocol"]
 
 Preset = Literal["short", "paper"]
 
@@ -42,10 +42,14 @@ CLASSES = {"cifar10": 10, "cifar100": 100}
 N = 45_000  # training images, what validation leaves
 STEPS = 352  # optimizer steps of an epoch, in batches of 128
 SHARE = 0.25  # of the multiply-accumulates, or of the weights, that is to be left
-# A unit's multiply-accumulates beside those of a unit of the last axis. A divergence of one for each unit, whatever it
-# costs, leaves the wide maps whole, where most of the multiply-accumulates are.
-_LAYERS, _COSTS = (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40), (38, 48, 24, 24, 12, 16, 12, 6, 8, 5, 2, 2, 1)
-FACTORS = {f"features.{layer}": float(cost) for layer, cost in zip(_LAYERS, _COSTS, strict=True)}
+# Without factors a divergence of one for each unit, and a cost of one for each weight, take the deep layers and leave
+# the wide maps whole, where most of the multiply-accumulates are. So by axis: those of a unit, relative to one of the
+# last axis; and the pixels of a filter's map, which are those of each of its weights, relative to a map of 8 x 8.
+_LAYERS = [f"features.{layer}" for layer in (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)]
+_COSTS = (38.0, 48.0, 24.0, 24.0, 12.0, 16.0, 12.0, 6.0, 8.0, 5.0, 2.0, 2.0, 1.0)
+_SIDES = (32, 32, 16, 16, 8, 8, 8, 4, 4, 4, 2, 2, 2)
+COSTS = dict(zip(_LAYERS, _COSTS, strict=True))
+PIXELS = {layer: (side / 8) ** 2 for layer, side in zip(_LAYERS, _SIDES, strict=True)}
 
 _STEADY = TrainConfig(batch_size=128, drop_after=None, stop_after=None, precision="bf16-mixed")
 _PAPER = TrainConfig(batch_size=128, lr=0.1, epochs=300, drop_after=5, drop_factor=0.1, stop_after=20, clip=0.1)
@@ -176,11 +180,11 @@ def cifar_specs(
         "magnitude_pruning_units": units(MagnitudePruning(granularity="unit")),
         "bayesian_compression": units(BayesianCompression(strength=1 / N), phases.noisy),
         "structured_bp": units(
-            StructuredBP(strength=1 / N, factors=FACTORS), replace(phases.noisy, momentum=0.95, own_lr=3e-2)
+            StructuredBP(strength=1 / N, factors=COSTS), replace(phases.noisy, momentum=0.95, own_lr=3e-2)
         ),
         "group_lasso": units(GroupLasso(strength=0.05, scope="scale")),
         "sparse_vd": weights(SparseVD(strength=1 / N), phases.noisy),
-        "l0": units(L0(strength=0.1 / N), phases.noisy),
+        "l0": units(L0(strength=0.1 / N, drop_rate=0.05, factors=PIXELS), phases.noisy),
         "structured_attention": units(StructuredAttention(strength=0.05, scope="scale")),
         "gasl": units(GASL(strength=0.05, scope="scale")),
     }
