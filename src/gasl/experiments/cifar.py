@@ -9,7 +9,7 @@ the target should be met, a third of the way. ``short`` is what a laptop can do:
 network, which all methods of a seed share, 10 with the method, in six of which the target is to be met, and 5 for what
 is left; multiplied in bfloat16, with weights in single precision ("bf16-mixed"), which is faster (docs/scaling.md).
 Methods of single weights have 15 with the method instead, because a tuning that knows no zeros would bring them back.
-Penalties act on scale and shift of the batch norm behind each filter, whose own size means nothing there (R29).
+Penalties of units act on the scale of the batch norm behind a filter, whose own size means nothing there (R29).
 Images are cropped, mirrored and standardised as in the paper in both (:func:`gasl.data.default_preprocess`).
 """
 

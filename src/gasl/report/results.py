@@ -25,7 +25,8 @@ spread. Sparsity counts units that were removed: layer by layer for MNIST, all u
 image's. "Faster" is measured in turn with the dense network on one thread of a machine with two cores: {timed}.
 The paper's values are beside ours as printed; it says of neither sparsity nor speed-up what they count, and its Tables
 3 and 4 are for CIFAR-100, of which there was no copy here. VGG-16 has a quarter of its channels, and the preset `short`
-in place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's."""
+in place of the paper's 300 epochs: its errors are to be compared with each other, not with the paper's. The units'
+penalties (SSL, SA, SA + GASL) act on the scales of its batch norms there, not on filters (readings.md, R29)."""
 _SIZES = """\
 `gasl frontier`: 20 epochs dense, 40 with the method, of which the target has 30, and 40 with what is left. The target
 is the argument, its strength is found. "Taught": 0.7 parts of the loss compare with the dense network's outputs.
