@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import socket
 import warnings
 
 import pytest
@@ -79,6 +80,20 @@ def test_no_ray_at_the_address_is_one_line(monkeypatch, capsys, tmp_path):
     assert main(words) == 2
     said = capsys.readouterr().err
     assert said.startswith("gasl: there is no Ray to be had at auto; change --ray.address, or leave it out (Could not")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_nobody_listens_at_the_address(monkeypatch, capsys, tmp_path, scheme):
+    """Ray is not even asked: it would try for minutes."""
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was asked"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+        words = ["table", "1", "--engine", "ray", "--ray.address", address, "--records", str(tmp_path)]
+        assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"gasl: there is no Ray to be had at {address}; change --ray.address")
     assert said.count("\n") == 1
 
 

@@ -31,6 +31,7 @@ from gasl.training import TrainConfig
         {"decay_from": 0},  # beside drop_after
         {"one_cycle": 0.3},  # beside drop_after
         {"watch_from": -1},
+        {"precision": "bf16"},
     ],
 )
 def test_impossible_numbers_are_named(field: dict[str, Any]) -> None:

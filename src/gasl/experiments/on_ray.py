@@ -7,6 +7,7 @@ whole epoch, if the folder of runs is one that all machines see. Records may lie
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = ["run_on_ray"]
 Work = Callable[[Job, Path, RunOptions, Place], None]  # what a task does
 
 _LOOK = 1.0  # seconds between two looks at what the workers say
+_KNOCK = 5.0  # seconds in which somebody must answer at an address
 
 
 def run_on_ray(
@@ -69,6 +71,7 @@ def run_on_ray(
         return []
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
+        _knock(resources.address)
         ray.init(address=resources.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         where = "on this machine" if resources.address is None else f"at {resources.address}"
@@ -79,6 +82,13 @@ def run_on_ray(
         return _run(ray, missing, out.resolve(), options, place, resources, work or _work)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise an OSError after seconds where nobody listens: Ray itself would wait for minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
 
 
 def _run(

@@ -1,11 +1,13 @@
 """The hyper-parameters of a training run, and what it runs on."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gasl.errors import InputError
 
-__all__ = ["Hardware", "TrainConfig"]
+__all__ = ["Hardware", "Precision", "TrainConfig"]
+
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]  # of Lightning's Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,14 @@ class TrainConfig:
     watch_from: int | None = None
     fresh_norms: bool | None = None
     teacher: float | None = None
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] | None = None
+    precision: Precision | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("sgd", "adam"):
             raise InputError(f"optimizer must be 'sgd' or 'adam', got {self.optimizer!r}")
+        if self.precision is not None and self.precision not in get_args(Precision):
+            raise InputError(f"precision must be {', '.join(get_args(Precision))} or null, got {self.precision!r}")
         for name in ("lr", "epochs", "batch_size", "clip", "drop_after", "drop_factor", "stop_after", "own_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
