@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasl.errors import InputError
-from gasl.maths.control import allowance, change_of_log_strength, wanted_share
+from gasl.maths.control import allowance, change_of_log_strength, shared_out, wanted_share
 
 
 @given(st.integers(0, 500), st.floats(0.01, 0.99))
@@ -33,6 +33,24 @@ def test_what_may_go_leaves_enough(left, least, alive, fixed):
 def test_nothing_may_go_at_the_bound():
     assert allowance(0.2, 0.2, [50]) == [0]
     assert allowance(0.2, -0.1, [50]) == [50]
+
+
+@given(
+    st.floats(-1, 500),
+    st.lists(st.tuples(st.integers(0, 100), st.integers(1, 20)), min_size=1, max_size=5),
+)
+def test_a_budget_of_units_is_shared_out(budget, axes):
+    """Nobody gets more than the budget allows, or has; what a unit costs is spent as far as it goes; equal parts."""
+    alive, costs = zip(*axes, strict=True)
+    counts = shared_out(budget, alive, costs)
+    assert all(0 <= count <= units for count, units in zip(counts, alive, strict=True))
+    spent = sum(count * cost for count, cost in zip(counts, costs, strict=True))
+    assert spent <= max(0.0, budget) + 1e-9
+    whole = sum(units * cost for units, cost in axes)
+    part = min(1.0, max(0.0, budget) / max(1, whole))
+    assert all(abs(count - part * units) < 1 + 1e-9 for count, units in zip(counts, alive, strict=True))
+    if set(costs) == {1} and budget >= 0:
+        assert spent == min(int(budget), whole)
 
 
 def test_the_law():

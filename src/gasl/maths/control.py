@@ -11,6 +11,9 @@ s stays within a factor of its start; only after T does it go on, a little in ea
 With a part f of the alive units of every axis gone, no less than (1 - f)^3 of what is left stays, since a weight lies
 between at most three widths (rows, channels, single features). So f = 1 - (least / left)^(1/3) can go without passing
 least; where a part of both is there whatever goes, as of a pass's time, it is f of what lies above that part.
+
+Where units themselves are counted, and one of axis a takes c_a with it at most, itself included (the features behind a
+map), n_a of each axis can go without more than b being gone as long as sum n_a c_a <= b.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from math import exp
 
 from gasl.errors import InputError
 
-__all__ = ["allowance", "change_of_log_strength", "next_strength", "wanted_share"]
+__all__ = ["allowance", "change_of_log_strength", "next_strength", "shared_out", "wanted_share"]
 
 
 def wanted_share(step: int, steps: int, target: float) -> float:
@@ -110,3 +113,32 @@ def allowance(left: float, least: float, alive: Sequence[int], fixed: float = 0.
         return [0] * len(alive)
     part = 1 - (max(least - fixed, 0.0) / (left - fixed)) ** (1 / 3) if left > fixed else 1.0
     return [int(part * count) for count in alive]
+
+
+def shared_out(budget: float, alive: Sequence[int], costs: Sequence[int]) -> list[int]:
+    """How many units each axis may lose at once so that no more are gone than a budget.
+
+    The same part of every axis; what that leaves of the budget goes to the axes that lost most by whole numbers.
+
+    Args:
+        budget: b, the units that may be gone.
+        alive: Units that are alive, by axis.
+        costs: c, how many of all units go with one of an axis at most, itself included.
+
+    Returns:
+        The numbers, n; all 0 where nothing may go.
+
+    Example:
+        >>> shared_out(10, alive=[60, 30, 10], costs=[1, 1, 1]), shared_out(3, alive=[60, 30, 10], costs=[1, 1, 1])
+        ([6, 3, 1], [2, 1, 0])
+        >>> shared_out(20, alive=[12, 160], costs=[17, 1])  # a map would take 17 of the 20
+        [0, 9]
+    """
+    part = min(1.0, max(0.0, budget) / max(1, sum(n * c for n, c in zip(alive, costs, strict=True))))
+    counts = [int(part * n) for n in alive]
+    rest = budget - sum(n * c for n, c in zip(counts, costs, strict=True))
+    for axis in sorted(range(len(alive)), key=lambda axis: counts[axis] - part * alive[axis]):
+        if counts[axis] < min(alive[axis], part * alive[axis]) and costs[axis] <= rest:
+            counts[axis] += 1
+            rest -= costs[axis]
+    return counts

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gasl.maths.control import allowance
+from gasl.maths.control import allowance, shared_out
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE
@@ -22,8 +22,8 @@ def allowed(
 ) -> dict[str, int]:
     """The units of each axis that may go, and the whole is still not below the target.
 
-    Of a latency there is no such bound: it falls by leaps, where a width fits the machine's registers. So what may go
-    is tried, and halved until no leap takes it far past the target.
+    Units are counted out. Of a latency there is no such bound: it falls by leaps, where a width fits the machine's
+    registers. So what may go is tried, and halved until no leap takes it far past the target.
 
     Args:
         share: The share that is left, and the goal.
@@ -44,11 +44,16 @@ def allowed(
         >>> whole, units = Look.now(model, x), {"0.in": range(4), "0": range(20)}
         >>> allowed(Share(Target(macs=0.5), whole, x, {}), whole, 1.0, {"0.in": 1, "0": 1}, units)
         {'0.in': 0, '0': 4}
+        >>> allowed(Share(Target(sparsity=0.5), whole, x, {}), whole, 1.0, {"0.in": 1, "0": 1}, units)
+        {'0.in': 2, '0': 10}
     """
     stay, alive = look.counts, look.live.counts
-    most = dict(
-        zip(units, allowance(left, share.goal - TOLERANCE / 2, [stay[n] for n in units], share.fixed), strict=True)
-    )
+    least, there = share.goal - TOLERANCE / 2, [stay[name] for name in units]
+    if share.costs is None:
+        counts = allowance(left, least, there, share.fixed)
+    else:
+        counts = shared_out(share.units(left - least), there, [share.costs[name] for name in units])
+    most = dict(zip(units, counts, strict=True))
 
     def rounded() -> dict[str, int]:
         found = {}
@@ -59,8 +64,8 @@ def allowed(
 
     going = rounded()
     if share.target.kind == "latency":
-        least = share.goal * (1 - _LEAP)
-        while any(going.values()) and share(look.without({n: units[n][:k] for n, k in going.items()})) < least:
+        lowest = share.goal * (1 - _LEAP)
+        while any(going.values()) and share(look.without({n: units[n][:k] for n, k in going.items()})) < lowest:
             most = {name: count // 2 for name, count in most.items()}
             going = rounded()
     return going

@@ -14,7 +14,8 @@ def last_units(
 ) -> tuple[str, int] | None:
     """The axis whose next unit takes most and yet not too much; where each takes too much, the least.
 
-    Where a unit alone takes nothing, since a width is rounded, as many as take something.
+    Of axes where it takes the same, the one that has most. Where a unit alone takes nothing, since a width is rounded,
+    as many as take something.
 
     Args:
         share: The share that is left, and the goal.
@@ -44,7 +45,9 @@ def last_units(
     near = {name: less for name, (_, less) in steps.items() if less >= share.goal - TOLERANCE}
     if not steps:
         return None
-    axis = min(near, key=lambda name: near[name]) if near else max(steps, key=lambda name: steps[name][1])
+    many = {name: len(units) for name, units in free.items()}
+    best = min(near, key=lambda name: (near[name], -many[name])) if near else None
+    axis = best or max(steps, key=lambda name: (steps[name][1], many[name]))
     return axis, steps[axis][0]
 
 

@@ -34,6 +34,7 @@ class Share:
     Attributes:
         goal: The share that is wanted.
         fixed: Of a latency what no removal takes, once it is known.
+        costs: Where all units count, how many of them one of each axis takes with it; None elsewhere.
 
     Raises:
         InputError: If the whole network is fast enough as it is, or there is no such device here.
@@ -65,6 +66,7 @@ class Share:
             self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
         else:
             self._whole = self(whole)
+        self.costs = None if target.sparsity is None or isinstance(target.sparsity, Mapping) else self._costs(whole)
         self.goal = target.goal(self.milliseconds)
 
     def __call__(self, look: Look) -> float:
@@ -116,6 +118,14 @@ class Share:
     def _measured(self, seconds: float, models: Mapping[str, nn.Module]) -> dict[str, Latency]:
         batch, threads = self.target.batch, self.target.threads
         return measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
+
+    def units(self, share: float) -> float:
+        """How many units a share of the whole is."""
+        return share * self._whole
+
+    def _costs(self, whole: Look) -> dict[str, int]:
+        there = sum(whole.live.counts.values())
+        return {name: max(1, there - sum(whole.without({name: [0]}).live.counts.values())) for name in whole.counts}
 
     def _units(self, counts: Mapping[str, int]) -> float:
         if isinstance(wanted := self.target.sparsity, Mapping):

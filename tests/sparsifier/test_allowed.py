@@ -1,0 +1,81 @@
+"""What may go before the next look at a target of units: all of the budget, and never more."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from gasl.sparsifier.allowed import allowed
+from gasl.sparsifier.last import last_units
+from gasl.sparsifier.look import Look
+from gasl.sparsifier.share import Share
+from gasl.sparsifier.target import TOLERANCE, Target
+
+
+def deep():
+    """Narrow layers and wide ones."""
+    widths = (16, 16, 64, 128)
+    layers = [layer for a, b in zip((4, *widths), widths) for layer in (nn.Linear(a, b), nn.ReLU())]  # noqa: B905
+    return nn.Sequential(*layers, nn.Linear(widths[-1], 3)), torch.zeros(2, 4)
+
+
+def flat():
+    """A map of the convolution has nine features behind it."""
+    net = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(54, 40), nn.ReLU(), nn.Linear(40, 3))
+    return net, torch.zeros(2, 2, 5, 5)
+
+
+def look_at(build, target):
+    torch.manual_seed(0)
+    net, x = build()
+    whole = Look.now(net, x)
+    return whole, Share(target, whole, x, dict.fromkeys(whole.counts, 1))
+
+
+def there(look):
+    return {name: kept.nonzero().flatten().tolist() for name, kept in look.live.kept.items()}
+
+
+def gone(units, going):
+    return {name: units[name][:count] for name, count in going.items()}
+
+
+def test_near_the_goal_every_axis_goes_on():
+    """A part of each axis that is safe whatever a unit takes with it would be no whole unit of any."""
+    look, share = look_at(deep, Target(sparsity=0.5))
+    look = look.without({"0": range(7), "2": range(7), "4": range(29), "6": range(59)})
+    left, units = share(look), there(look)
+    assert 0.5 < left < 0.57
+    going = allowed(share, look, left, dict.fromkeys(units, 1), units)
+    budget = int(share.units(left - 0.5 + TOLERANCE / 2))
+    assert sum(going.values()) == budget
+    assert going["6"] > going["4"] > 0
+    after = share(look.without(gone(units, going)))
+    assert 0.5 - TOLERANCE / 2 <= after <= 0.5
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 0.9), st.randoms(use_true_random=False))
+def test_whatever_goes_the_goal_is_not_passed(sparsity, random):
+    look, share = look_at(flat, Target(sparsity=sparsity))
+    assert share.costs == {"0": 10, "3.in": 1, "3": 1}
+    for _ in range(3):
+        left, units = share(look), there(look)
+        if left <= share.goal:
+            break
+        for them in units.values():
+            random.shuffle(them)
+        look = look.without(gone(units, allowed(share, look, left, dict.fromkeys(units, 1), units)))
+        assert share(look) >= share.goal - TOLERANCE / 2 - 1e-9
+
+
+def test_the_last_unit_is_one_of_the_widest_axis():
+    look, share = look_at(deep, Target(sparsity=0.5))
+    units = there(look)
+    assert last_units(share, look, share(look), units) == ("6", 1)
+
+
+@pytest.mark.parametrize("target", [Target(macs=0.5), Target(sparsity={"0": 0.5})])
+def test_elsewhere_units_are_not_counted_out(target):
+    assert look_at(deep, target)[1].costs is None
