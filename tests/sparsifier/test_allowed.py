@@ -41,6 +41,14 @@ def gone(units, going):
     return {name: units[name][:count] for name, count in going.items()}
 
 
+def some(look, going, random):
+    """Any units of each axis, so many."""
+    units = there(look)
+    for them in units.values():
+        random.shuffle(them)
+    return gone(units, going)
+
+
 def test_near_the_goal_every_axis_goes_on():
     """A part of each axis that is safe whatever a unit takes with it would be no whole unit of any."""
     look, share = look_at(deep, Target(sparsity=0.5))
@@ -48,26 +56,42 @@ def test_near_the_goal_every_axis_goes_on():
     left, units = share(look), there(look)
     assert 0.5 < left < 0.57
     going = allowed(share, look, left, dict.fromkeys(units, 1), units)
-    budget = int(share.units(left - 0.5 + TOLERANCE / 2))
-    assert sum(going.values()) == budget
+    assert sum(going.values()) == int((left - 0.5 + TOLERANCE / 2) * 228)
     assert going["6"] > going["4"] > 0
-    after = share(look.without(gone(units, going)))
-    assert 0.5 - TOLERANCE / 2 <= after <= 0.5
+    assert 0.5 - TOLERANCE / 2 <= share(look.without(gone(units, going))) <= 0.5
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("kind", ["sparsity", "params", "macs"])
+@pytest.mark.parametrize("build", [deep, flat])
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0.1, 0.9), st.randoms(use_true_random=False))
-def test_whatever_goes_the_goal_is_not_passed(sparsity, random):
-    look, share = look_at(flat, Target(sparsity=sparsity))
-    assert share.costs == {"0": 10, "3.in": 1, "3": 1}
-    for _ in range(3):
+def test_whatever_goes_the_goal_is_not_passed(kind, build, goal, random):
+    """But for a map that goes with the last two of its features, whose cost neither has alone."""
+    look, share = look_at(build, Target(**{kind: goal}))
+    for _ in range(4):
         left, units = share(look), there(look)
         if left <= share.goal:
             break
-        for them in units.values():
-            random.shuffle(them)
+        going = allowed(share, look, left, dict.fromkeys(units, 1), units)
+        look = look.without(some(look, going, random))
+        slack = max(share.costs(look, left, units).values()) if build is flat else TOLERANCE / 2
+        assert share(look) >= share.goal - TOLERANCE / 2 - slack
+
+
+@pytest.mark.parametrize("kind", ["params", "macs"])
+def test_what_may_go_is_most_of_what_is_to_go(kind):
+    look, share = look_at(deep, Target(**{kind: 0.25}))
+    for _ in range(8):
+        left, units = share(look), there(look)
         look = look.without(gone(units, allowed(share, look, left, dict.fromkeys(units, 1), units)))
-        assert share(look) >= share.goal - TOLERANCE / 2 - 1e-9
+    assert 0.25 - TOLERANCE / 2 <= share(look) <= 0.26
+
+
+def test_costs_are_what_a_unit_takes_with_it():
+    look, share = look_at(flat, Target(sparsity=0.5))
+    costs = share.costs(look, 1.0, there(look))
+    assert {name: round(100 * cost) for name, cost in costs.items()} == {"0": 10, "3.in": 1, "3": 1}  # of 100 units
+    assert share.costs(look.without({"0": [0]}), 0.99, {}) is costs
 
 
 def test_the_last_unit_is_one_of_the_widest_axis():
@@ -76,6 +100,6 @@ def test_the_last_unit_is_one_of_the_widest_axis():
     assert last_units(share, look, share(look), units) == ("6", 1)
 
 
-@pytest.mark.parametrize("target", [Target(macs=0.5), Target(sparsity={"0": 0.5})])
-def test_elsewhere_units_are_not_counted_out(target):
-    assert look_at(deep, target)[1].costs is None
+@pytest.mark.parametrize("target", [Target(latency_ms=1e-9), Target(sparsity={"0": 0.5})])
+def test_elsewhere_nothing_bounds_what_units_take(target):
+    assert not look_at(deep, target)[1].product

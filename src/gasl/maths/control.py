@@ -8,12 +8,13 @@ left is the share that is still there, wanted(t) what should be there at step t 
 
 s stays within a factor of its start; only after T does it go on, a little in each check.
 
-With a part f of the alive units of every axis gone, no less than (1 - f)^3 of what is left stays, since a weight lies
-between at most three widths (rows, channels, single features). So f = 1 - (least / left)^(1/3) can go without passing
-least; where a part of both is there whatever goes, as of a pass's time, it is f of what lies above that part.
+A weight lies between at most three widths (rows, channels, single features), so what is left is a sum of products of
+widths, and no set of units takes more than the sum of what each takes alone: n_a units of each axis can go without more
+than b being gone as long as sum n_a c_a <= b, with c_a what one unit of axis a takes at most.
 
-Where units themselves are counted, and one of axis a takes c_a with it at most, itself included (the features behind a
-map), n_a of each axis can go without more than b being gone as long as sum n_a c_a <= b.
+A time is no such product. With a part f of the alive units of every axis gone it is taken to be no less than (1 - f)^3
+of what it was, so f = 1 - (least / left)^(1/3) can go without passing least; where a part of it is there whatever goes,
+it is f of what lies above that part.
 """
 
 from collections.abc import Sequence
@@ -115,15 +116,15 @@ def allowance(left: float, least: float, alive: Sequence[int], fixed: float = 0.
     return [int(part * count) for count in alive]
 
 
-def shared_out(budget: float, alive: Sequence[int], costs: Sequence[int]) -> list[int]:
-    """How many units each axis may lose at once so that no more are gone than a budget.
+def shared_out(budget: float, alive: Sequence[int], costs: Sequence[float]) -> list[int]:
+    """How many units each axis may lose at once so that no more is gone than a budget.
 
     The same part of every axis; what that leaves of the budget goes to the axes that lost most by whole numbers.
 
     Args:
-        budget: b, the units that may be gone.
+        budget: b, what may be gone.
         alive: Units that are alive, by axis.
-        costs: c, how many of all units go with one of an axis at most, itself included.
+        costs: c, what one unit of each axis takes with it at most; in the same measure.
 
     Returns:
         The numbers, n; all 0 where nothing may go.
@@ -134,11 +135,12 @@ def shared_out(budget: float, alive: Sequence[int], costs: Sequence[int]) -> lis
         >>> shared_out(20, alive=[12, 160], costs=[17, 1])  # a map would take 17 of the 20
         [0, 9]
     """
-    part = min(1.0, max(0.0, budget) / max(1, sum(n * c for n, c in zip(alive, costs, strict=True))))
+    whole = sum(n * c for n, c in zip(alive, costs, strict=True))
+    part = 0.0 if budget <= 0 else 1.0 if budget >= whole else budget / whole
     counts = [int(part * n) for n in alive]
     rest = budget - sum(n * c for n, c in zip(counts, costs, strict=True))
     for axis in sorted(range(len(alive)), key=lambda axis: counts[axis] - part * alive[axis]):
-        if counts[axis] < min(alive[axis], part * alive[axis]) and costs[axis] <= rest:
+        if counts[axis] < part * alive[axis] and costs[axis] <= rest:
             counts[axis] += 1
             rest -= costs[axis]
     return counts

@@ -22,8 +22,8 @@ def allowed(
 ) -> dict[str, int]:
     """The units of each axis that may go, and the whole is still not below the target.
 
-    Units are counted out. Of a latency there is no such bound: it falls by leaps, where a width fits the machine's
-    registers. So what may go is tried, and halved until no leap takes it far past the target.
+    What a unit takes is counted. Of a latency there is no such bound: it falls by leaps, where a width fits the
+    machine's registers. So what may go is tried, and halved until no leap takes it far past the target.
 
     Args:
         share: The share that is left, and the goal.
@@ -43,16 +43,17 @@ def allowed(
         >>> model, x = nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 3)), torch.zeros(2, 4)
         >>> whole, units = Look.now(model, x), {"0.in": range(4), "0": range(20)}
         >>> allowed(Share(Target(macs=0.5), whole, x, {}), whole, 1.0, {"0.in": 1, "0": 1}, units)
-        {'0.in': 0, '0': 4}
+        {'0.in': 1, '0': 7}
         >>> allowed(Share(Target(sparsity=0.5), whole, x, {}), whole, 1.0, {"0.in": 1, "0": 1}, units)
         {'0.in': 2, '0': 10}
     """
     stay, alive = look.counts, look.live.counts
     least, there = share.goal - TOLERANCE / 2, [stay[name] for name in units]
-    if share.costs is None:
-        counts = allowance(left, least, there, share.fixed)
+    if share.product:
+        costs = share.costs(look, left, units, at_once)
+        counts = shared_out(left - least, there, [costs[name] for name in units])
     else:
-        counts = shared_out(share.units(left - least), there, [share.costs[name] for name in units])
+        counts = allowance(left, least, there, share.fixed)
     most = dict(zip(units, counts, strict=True))
 
     def rounded() -> dict[str, int]:

@@ -1,6 +1,6 @@
 """How much is left of a network, by what a target counts: units, parameters, multiply-accumulates or milliseconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from gasl.structure.inputs import ExampleInputs
 
 __all__ = ["Share"]
 
+_STALE = 0.95  # the part that must be left of what was when costs were counted, or they are again
+_TRIED = 32  # about so many units of an axis, where what they take is not the same
 _SECONDS = 0.1  # for each of two networks, whenever a latency is looked at
 _CAREFUL = 1.0  # for the whole network, on which the goal depends, and for one that seems to have reached it
 
@@ -34,7 +36,8 @@ class Share:
     Attributes:
         goal: The share that is wanted.
         fixed: Of a latency what no removal takes, once it is known.
-        costs: Where all units count, how many of them one of each axis takes with it; None elsewhere.
+        product: Whether it is made of products of widths, so that :meth:`costs` bound what units take together.
+        known: Costs of an earlier look, and the share that was left then.
 
     Raises:
         InputError: If the whole network is fast enough as it is, or there is no such device here.
@@ -66,7 +69,8 @@ class Share:
             self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
         else:
             self._whole = self(whole)
-        self.costs = None if target.sparsity is None or isinstance(target.sparsity, Mapping) else self._costs(whole)
+        self.product = target.kind != "latency" and not isinstance(target.sparsity, Mapping)
+        self.known: tuple[float, dict[str, float]] | None = None
         self.goal = target.goal(self.milliseconds)
 
     def __call__(self, look: Look) -> float:
@@ -80,6 +84,36 @@ class Share:
             if self._dense is not None and self._known[key] <= self.goal:  # a lucky moment is no goal reached
                 self._known[key] = self._count(small, _CAREFUL)
         return self._known[key] / self._whole
+
+    def costs(self, look: Look, left: float, units: Mapping[str, Sequence[int]], at_once: int = 1) -> dict[str, float]:
+        """What one unit of each axis takes at most.
+
+        It takes less, the fewer others there are; so what an earlier look found still holds, if little went since. Not
+        in it: what dies because the last that read it went together.
+
+        Args:
+            look: The network.
+            left: Its share.
+            units: The units of each axis that are there, the next to die first.
+            at_once: Where widths are rounded, what they are multiples of.
+
+        Returns:
+            The share, by axis.
+        """
+        if self.known is None or left < _STALE * self.known[0]:
+            self.known = left, {name: self._cost(look, left, name, them, at_once) for name, them in units.items()}
+        return self.known[1]
+
+    def _cost(self, look: Look, left: float, name: str, units: Sequence[int], at_once: int) -> float:
+        """What the weakest unit takes, and the strongest; where they differ, as maps of many features, some more."""
+
+        def least(tried: Sequence[Sequence[int]]) -> list[float]:
+            return [self(look.without({name: some})) for some in tried]
+
+        found = least([units[:at_once], units[-at_once:]])
+        if found[0] != found[1]:
+            found += least([units[k : k + at_once] for k in range(0, len(units), max(at_once, len(units) // _TRIED))])
+        return (left - min(found)) / at_once
 
     def final(self, small: nn.Module, widths: Mapping[str, int]) -> tuple[float, tuple[float, float] | None]:
         """The share that a smaller network is of the whole, and of a latency the milliseconds of both.
@@ -118,14 +152,6 @@ class Share:
     def _measured(self, seconds: float, models: Mapping[str, nn.Module]) -> dict[str, Latency]:
         batch, threads = self.target.batch, self.target.threads
         return measure_latency(models, self._example_inputs, batch=batch, threads=threads, seconds=seconds)
-
-    def units(self, share: float) -> float:
-        """How many units a share of the whole is."""
-        return share * self._whole
-
-    def _costs(self, whole: Look) -> dict[str, int]:
-        there = sum(whole.live.counts.values())
-        return {name: max(1, there - sum(whole.without({name: [0]}).live.counts.values())) for name in whole.counts}
 
     def _units(self, counts: Mapping[str, int]) -> float:
         if isinstance(wanted := self.target.sparsity, Mapping):
