@@ -1,4 +1,4 @@
-"""How much faster Table 1's networks become: eager, under torch.compile and in ONNX Runtime, on one thread and on all.
+"""How much faster recorded networks become: eager, under torch.compile and in ONNX Runtime, on one thread and on all.
 
 A network of the widths that a record tells takes turns with the dense network; the ratio of the medians is printed.
 With names of records as arguments (lenet5/gasl) only these are measured; NAME*4 is four times as wide, with the same

@@ -97,6 +97,14 @@ def test_nobody_listens_at_the_address(monkeypatch, capsys, tmp_path, scheme):
     assert said.count("\n") == 1
 
 
+def test_a_port_that_cannot_be_is_one_line(capsys, tmp_path):
+    words = ["table", "1", "--engine", "ray", "--ray.address", "ray://head:99999", "--records", str(tmp_path)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gasl: there is no Ray to be had at ray://head:99999; change --ray.address")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("field", [{"cpus": 0.0}, {"gpus": -1.0}, {"retries": -1}])
 def test_impossible_resources_are_named(field):
     with pytest.raises(gasl.InputError, match=next(iter(field))):

@@ -1,4 +1,6 @@
-"""What may go before the next look at a target of units: all of the budget, and never more."""
+"""What may go before the next look at a target of units, parameters or MACs: all of the budget, and never more."""
+
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from gasl.sparsifier.target import TOLERANCE, Target
 def deep():
     """Narrow layers and wide ones."""
     widths = (16, 16, 64, 128)
-    layers = [layer for a, b in zip((4, *widths), widths) for layer in (nn.Linear(a, b), nn.ReLU())]  # noqa: B905
+    layers = [layer for a, b in pairwise((4, *widths)) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(widths[-1], 3)), torch.zeros(2, 4)
 
 

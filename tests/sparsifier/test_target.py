@@ -315,6 +315,7 @@ def test_a_run_goes_on_to_the_bit(method, goal):
     other.load_state_dict(kept[0])
     fresh.load_state_dict(kept[1])
     again.load_state_dict(kept[2])
+    assert again.state_dict()["control"].get("costs") == kept[2]["control"].get("costs")  # still in use
     train(other, again, fresh, 100, "mlp")
     assert again.strength == sparsifier.strength
     assert again.reached == sparsifier.reached

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gasl.errors import InputError, MissingExtraError
 from gasl.experiments.identity import identity
@@ -86,9 +87,9 @@ def run_on_ray(
 
 def _knock(address: str | None) -> None:
     """Raise an OSError after seconds where nobody listens: Ray itself would wait for minutes."""
-    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
+    place = urlsplit(address if address and "://" in address else f"//{address or ''}")
+    if place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), timeout=_KNOCK).close()
 
 
 def _run(

@@ -45,9 +45,10 @@ def last_units(
     near = {name: less for name, (_, less) in steps.items() if less >= share.goal - TOLERANCE}
     if not steps:
         return None
-    many = {name: len(units) for name, units in free.items()}
-    best = min(near, key=lambda name: (near[name], -many[name])) if near else None
-    axis = best or max(steps, key=lambda name: (steps[name][1], many[name]))
+    if near:
+        axis = min(near, key=lambda name: (near[name], -len(free[name])))
+    else:
+        axis = max(steps, key=lambda name: (steps[name][1], len(free[name])))
     return axis, steps[axis][0]
 
 

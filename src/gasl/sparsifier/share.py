@@ -37,7 +37,7 @@ class Share:
         goal: The share that is wanted.
         fixed: Of a latency what no removal takes, once it is known.
         product: Whether it is made of products of widths, so that :meth:`costs` bound what units take together.
-        known: Costs of an earlier look, and the share that was left then.
+        counted: Costs of an earlier look, and the share that was left then.
 
     Raises:
         InputError: If the whole network is fast enough as it is, or there is no such device here.
@@ -70,7 +70,7 @@ class Share:
         else:
             self._whole = self(whole)
         self.product = target.kind != "latency" and not isinstance(target.sparsity, Mapping)
-        self.known: tuple[float, dict[str, float]] | None = None
+        self.counted: tuple[float, dict[str, float]] | None = None
         self.goal = target.goal(self.milliseconds)
 
     def __call__(self, look: Look) -> float:
@@ -100,9 +100,9 @@ class Share:
         Returns:
             The share, by axis.
         """
-        if self.known is None or left < _STALE * self.known[0]:
-            self.known = left, {name: self._cost(look, left, name, them, at_once) for name, them in units.items()}
-        return self.known[1]
+        if self.counted is None or left < _STALE * self.counted[0]:
+            self.counted = left, {name: self._cost(look, left, name, them, at_once) for name, them in units.items()}
+        return self.counted[1]
 
     def _cost(self, look: Look, left: float, name: str, units: Sequence[int], at_once: int) -> float:
         """What the weakest unit takes, and the strongest; where they differ, as maps of many features, some more."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gasl.errors import InputError
+from gasl.errors import InputError, unknown_name
 
 __all__ = ["Hardware", "Precision", "TrainConfig"]
 
@@ -70,7 +70,7 @@ class TrainConfig:
         if self.optimizer not in ("sgd", "adam"):
             raise InputError(f"optimizer must be 'sgd' or 'adam', got {self.optimizer!r}")
         if self.precision is not None and self.precision not in get_args(Precision):
-            raise InputError(f"precision must be {', '.join(get_args(Precision))} or null, got {self.precision!r}")
+            raise unknown_name("precision", str(self.precision), get_args(Precision))
         for name in ("lr", "epochs", "batch_size", "clip", "drop_after", "drop_factor", "stop_after", "own_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
