@@ -53,3 +53,10 @@ def test_processes_share_units_and_not_examples_also_after_a_state_that_one_of_t
         assert all(torch.equal(found[rank][shared], found[0][shared]) for rank in (1, 2))
     examples = [found[rank][i] for rank in found for i in (1, 3)]
     assert len({tuple(e.tolist()) for e in examples}) == 6
+
+
+def test_what_was_drawn_on_a_device_that_is_not_here_is_left_out():
+    draws, other = fresh(), fresh(1)
+    other.load_state_dict(draws.state_dict() | {"xpu": torch.zeros(16, dtype=torch.uint8)})
+    assert torch.equal(other.once("z", LIKE, "uniform"), draws.once("z", LIKE, "uniform"))
+    assert "xpu" not in other.state_dict()

@@ -164,10 +164,12 @@ class UnitGroups:
         With ``within``, do so in other tensors of the same names and shapes (an optimizer's state), not in the weights.
         """
         factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        like = self.zero()
         for members, followers, gone in zip(self._members, self._followers, dead, strict=True):
+            kept = (~gone).to(like)  # which may have moved since it was marked
             for units in [*members, *followers]:
                 name, dim = units.place
-                factors[name].append((dim, units.spread((~gone).to(self.zero().dtype))))
+                factors[name].append((dim, units.spread(kept)))
         if within is None:
             self._known = None
         for name, tensor in (self._silent | self.tensors if within is None else within).items():

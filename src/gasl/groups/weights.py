@@ -80,9 +80,10 @@ class WeightGroups:
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:
         """Set the given weights to zero, or the same places of tensors ``within``; one flat bool tensor a weight."""
-        if dead is not self._cleared:
+        moved = any(kept.device != t.device for kept, t in zip(self._kept, self.tensors.values(), strict=False))
+        if dead is not self._cleared or moved:
             pairs = zip(self.tensors.values(), dead, strict=True)
-            self._kept = [(~gone).reshape(tensor.shape).to(tensor.dtype) for tensor, gone in pairs]
+            self._kept = [(~gone).reshape(tensor.shape).to(tensor) for tensor, gone in pairs]
             self._cleared = dead
         for name, kept in zip(self.tensors, self._kept, strict=True):
             tensor = (self.tensors if within is None else within).get(name)

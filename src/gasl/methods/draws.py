@@ -48,7 +48,7 @@ class Draws:
         Returns:
             The numbers.
         """
-        if key not in self._kept:
+        if key not in self._kept or self._kept[key].device != like.device:
             self._kept[key] = self._draw(like, kind, like.device.type)
         return self._kept[key]
 
@@ -71,6 +71,8 @@ class Draws:
         saved = states.pop("rank", None)
         same = saved is None or int(saved) == _rank()
         for name, value in states.items():
+            if not _there(name.partition(":")[0]):
+                continue  # saved on a GPU, loaded where there is none: other numbers, as ever between devices
             generator = self._generator(name)
             generator.set_state(value.cpu())
             if ":" in name and not same:  # often one process saves for all
@@ -101,6 +103,15 @@ class Draws:
 
     def _states(self) -> dict[str, Tensor]:
         return {name: generator.get_state() for name, generator in self._generators.items()}
+
+
+def _there(device: str) -> bool:
+    """Whether numbers can be drawn on a device."""
+    try:
+        torch.Generator(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _rank() -> int:

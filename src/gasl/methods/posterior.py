@@ -11,8 +11,8 @@ What is removed in the end is what the test-mode network has at zero.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,13 @@ class Posterior(nn.Module, ABC):
         for name in self.names:
             tensors[name].copy_(self.effective(name, tensors[name], training=False))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What is fixed moves with the network (``nn.Module.to``)."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # of PyTorch
+        if self._fixed is not None:
+            self._fixed = {name: fn(factor) for name, factor in self._fixed.items()}
+        return self
+
     def own(self, place: str, **tensors: Tensor) -> nn.Module:
         """A child that holds parameters of the posterior's own.
 
@@ -132,7 +139,8 @@ class Posterior(nn.Module, ABC):
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`extra_state` was taken."""
         self.draws.load_state_dict(state["draws"])
-        self._fixed = state["fixed"]
+        device = next(self.parameters()).device
+        self._fixed = state["fixed"] and {name: factor.to(device) for name, factor in state["fixed"].items()}
 
 
 class UnitPosterior(Posterior):

@@ -52,7 +52,7 @@ class CuttingController(Controller):
         look = self._look()
         if self._share(look) > self._wanted(state.step):
             chosen = self._fewest(groups, state.step, look)
-            state.gone = [old | new for old, new in zip(state.gone, chosen, strict=True)]
+            state.gone = [old.to(new.device) | new for old, new in zip(state.gone, chosen, strict=True)]
             groups.clear_(state.gone)
             look = self._look()
         return self._share(look) <= self._share.goal + 1e-9

@@ -108,7 +108,7 @@ class WeightController:
         if self.method.cuts:
             assert state.gone is not None
             chosen = self.method.chosen(groups.norms(), groups.floors, 1 - wanted)
-            state.gone = [old | new for old, new in zip(state.gone, chosen, strict=True)]
+            state.gone = [old.to(new.device) | new for old, new in zip(state.gone, chosen, strict=True)]
             groups.clear_(state.gone)
         left = self.left(groups, state)
         if left <= goal + 1e-9:
