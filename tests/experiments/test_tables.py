@@ -228,6 +228,23 @@ def test_time_is_that_of_the_same_method_where_it_is_known():
     assert clock.seconds_of(dataclasses.replace(longer, data="mnist"), ["sparse"]) is None
 
 
+def test_time_is_that_of_the_same_device_where_it_is_known():
+    def record(seconds, **entries):
+        return {"spec": described(QUICK), "time": {"sparse": {"epochs": 10, "seconds": seconds}}, **entries}
+
+    other = dataclasses.replace(QUICK, method=gasl.L1(strength=1.0))
+    both = [
+        record(100.0),
+        record(20.0, trained_on="a GPU"),
+        record(30.0, trained_on="a GPU") | {"spec": described(other)},
+    ]
+    epochs = QUICK.sparse.epochs
+    assert Clock.of(both).seconds_of(QUICK, ["sparse"]) == epochs * 10.0
+    assert Clock.of(both).seconds_of(other, ["sparse"]) == epochs * 10.0  # another method here, not this one there
+    assert Clock.of(both, "a GPU").seconds_of(QUICK, ["sparse"]) == epochs * 2.0
+    assert Clock.of(both[:1], "a GPU").seconds_of(QUICK, ["sparse"]) == epochs * 10.0
+
+
 def test_a_dense_start_is_planned_once(tmp_path):
     runs = [Job(name=f"x/{i}", spec=dataclasses.replace(QUICK, seed=i // 2)) for i in range(4)]
     assert [run.phases[0] for run in plan(runs, tmp_path, tmp_path / "records").runs] == ["dense", "sparse"] * 2

@@ -33,10 +33,17 @@ class Clock:
     seconds: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> "Clock":
-        """What is known from records; those of former versions say only how long all phases took together."""
-        found: dict[tuple[str, str, str], list[float]] = {}
+    def of(cls, records: Iterable[Record], device: str = "cpu") -> "Clock":
+        """What is known from records; those of former versions say only how long all phases took together.
+
+        Args:
+            records: The records.
+            device: Where the runs are to be; a network that was trained elsewhere only is as fast as it was there.
+        """
+        there: dict[tuple[str, str, str], list[float]] = {}
+        elsewhere: dict[tuple[str, str, str], list[float]] = {}
         for record in records:
+            found = there if record.get("trained_on", "cpu") == device else elsewhere
             spec = record["spec"]
             network, method = _network(spec), spec["method"]["class"]
             for phase in _PHASES:
@@ -45,7 +52,8 @@ class Clock:
                     rate = time["seconds"] / time["epochs"]
                     found.setdefault((network, phase, method), []).append(rate)
                     found.setdefault((network, phase, ""), []).append(rate)
-        return cls(found)
+        unknown = {key: rates for key, rates in elsewhere.items() if (*key[:2], "") not in there}
+        return cls(there | unknown)
 
     def seconds_of(self, spec: RunSpec, phases: Sequence[str]) -> float | None:
         """What phases of a run would take at most; None if nothing like it was measured.

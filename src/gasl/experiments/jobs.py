@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from gasl.errors import InUseError, RemovalError
 from gasl.experiments.costs import Clock
 from gasl.experiments.places import Place, as_record, joined, listed, read_text
 from gasl.experiments.run import RunOptions
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.store import dense_start, read_record, run_named
+from gasl.measure import describe_device
 
 __all__ = ["Job", "Plan", "Planned", "all_records", "plan", "run_jobs", "share_out"]
 
@@ -116,7 +119,7 @@ def plan(jobs: Iterable[Job], out: Path, records: Place, complete: Callable[[Job
         >>> plan([Job(name="mlp/x", spec=RunSpec(model="mlp"))], Path("nowhere"), "nowhere").missing[0].phases
         ('dense', 'sparse', 'tune')
     """
-    clock, runs = Clock.of(all_records(records)), []
+    clock, runs = Clock.of(all_records(records), _here()), []
     starts: set[Path] = set()
     for job in jobs:
         done = read_record(records, job.name, job.spec) is not None and complete(job)
@@ -128,6 +131,11 @@ def plan(jobs: Iterable[Job], out: Path, records: Place, complete: Callable[[Job
             phases = (*(["dense"] if dense else []), "sparse", *(["tune"] if job.spec.tune else []))
         runs.append(Planned(job=job, done=done, phases=phases, seconds=clock.seconds_of(job.spec, phases)))
     return Plan(runs=runs)
+
+
+def _here() -> str:
+    """What Lightning takes where nothing is said, in a record's words."""
+    return describe_device(torch.device("cuda")) if torch.cuda.is_available() else "cpu"
 
 
 def run_jobs(

@@ -38,6 +38,7 @@ class Outcome:
         history: For each phase its name and one row an epoch.
         removal_error: Validation error just before and just after the removal, in percent.
         norms: For each axis the deciles of its group norms over the training with the method.
+        trained_on: Name of the GPU that the method was trained on, or "cpu".
     """
 
     spec: RunSpec
@@ -48,6 +49,7 @@ class Outcome:
     history: Sequence[tuple[str, Sequence[dict[str, float]]]]
     removal_error: tuple[float, float]
     norms: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+    trained_on: str = "cpu"
 
     @property
     def removal(self) -> Removal:
@@ -115,6 +117,7 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
             name: {"epochs": len(rows), "seconds": round(sum(row["seconds"] for row in rows), 1)}
             for name, rows in outcome.history
         },
+        "trained_on": outcome.trained_on,
         "versions": {"gasl": gasl.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
 

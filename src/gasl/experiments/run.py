@@ -122,7 +122,17 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         if spec.tune is not None:
             options.say("training what is left")
             history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options, (), dense).history))
-        outcome = Outcome(spec, dense, sparse, small, trained.sparsifier, history, (before, after), norms.arrays())
+        outcome = Outcome(
+            spec=spec,
+            dense=dense,
+            sparse=sparse,
+            small=small,
+            sparsifier=trained.sparsifier,
+            history=history,
+            removal_error=(before, after),
+            norms=norms.arrays(),
+            trained_on=trained.device,
+        )
         options.say("measuring")
         costs = compare(dense, small, example)
         part = data.test if options.test else data.validation

@@ -58,6 +58,7 @@ def line(record: Record) -> dict[str, Any]:
         "max_rel_diff": record["max_rel_diff"],
         "device": record["device"],
         "threads": record["threads"],
+        "trained_on": record.get("trained_on", "cpu"),
         **record["versions"],
     }
 

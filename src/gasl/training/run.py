@@ -12,6 +12,7 @@ from torch import nn
 
 from gasl.data import Batches, DataSplits, Preprocess, default_preprocess
 from gasl.errors import MissingExtraError
+from gasl.measure import describe_device
 from gasl.methods.base import Method
 from gasl.sparsifier import Sparsifier, Target
 from gasl.training.callback import SparsityCallback
@@ -37,6 +38,7 @@ class FitResult:
         sparsifier: What drove the method, ready for ``finish``; ``None`` for plain training.
         history: One row for each epoch: ``epoch``, ``lr``, ``seconds``, ``train_loss``, ``val_loss``, ``val_error``
             (percent), and with a method ``strength``, ``sparsity_own/AXIS`` and ``sparsity_propagated/AXIS`` (percent).
+        device: What it was trained on: the GPU's own name, or "cpu".
 
     Example:
         >>> FitResult(nn.Identity(), None, [{"epoch": 0, "val_error": 9.0}]).history[-1]["val_error"]
@@ -46,6 +48,7 @@ class FitResult:
     model: nn.Module
     sparsifier: Sparsifier | None
     history: list[dict[str, float]]
+    device: str = "cpu"
 
 
 def fit(
@@ -144,7 +147,8 @@ def fit(
         stack.callback(_lay_out, model, torch.contiguous_format)
         classifier = Classifier(model, config, teacher)
         trainer.fit(classifier, training, validation, ckpt_path=checkpoint, weights_only=True)
-    return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows)
+    trained_on = "cpu" if device.type == "cpu" else describe_device(device)
+    return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows, trained_on)
 
 
 def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
