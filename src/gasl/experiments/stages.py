@@ -18,12 +18,13 @@ LEVELS = (60, 70, 80)  # percent of all units
 _LATER = 0.6  # epochs of a further stage in those of the first
 
 
-def stages(spec: RunSpec, levels: Sequence[int] = LEVELS) -> list[RunSpec]:
+def stages(spec: RunSpec, levels: Sequence[int] = LEVELS, stronger: float = 1.0) -> list[RunSpec]:
     """A run with one level as its target, and runs that go on from it.
 
     Args:
         spec: The run; of its target only the steps are taken.
         levels: Percent of all units, or weights, that are gone at the end of each stage, rising.
+        stronger: Factor on the strength with which each further stage begins.
 
     Returns:
         One run for each level; all but the first have the one before as their start.
@@ -42,6 +43,7 @@ def stages(spec: RunSpec, levels: Sequence[int] = LEVELS) -> list[RunSpec]:
         runs.append(
             replace(
                 spec,
+                method=replace(spec.method, strength=spec.method.strength * (stronger if runs else 1.0)),
                 sparse=replace(spec.sparse, epochs=max(1, round(spec.sparse.epochs * factor))),
                 target=Target(sparsity=share, steps=steps),
                 from_scratch=spec.from_scratch and not runs,
