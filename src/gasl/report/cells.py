@@ -1,5 +1,6 @@
 """What several tables say in the same words: means with their spread, units and weights that are left, MACs, speed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
@@ -141,12 +142,16 @@ def machines(records: Sequence[Record]) -> list[str]:
     Example:
         >>> machines([{"device": "AMD EPYC", "threads": 1}, {"device": "AMD EPYC", "threads": 2}])
         ['Ours ran on AMD EPYC (1 thread), AMD EPYC (2 threads).']
+        >>> machines([{"device": "AMD EPYC", "threads": 1}, {"device": "AMD EPYC", "threads": 1, "trained_on": "H100"}])
+        ['Ours ran on AMD EPYC (1 thread); 1 of 2 were trained on H100.']
         >>> machines([])
         []
     """
     known = sorted({(r["device"], r["threads"]) for r in records})
     said = ", ".join(f"{device} ({threads} thread{'s' * (threads > 1)})" for device, threads in known)
-    return [f"Ours ran on {said}."] if known else []
+    gpus = Counter(r["trained_on"] for r in records if r.get("trained_on", "cpu") != "cpu")
+    more = [f"; {n} of {len(records)} were trained on {gpu}" for gpu, n in sorted(gpus.items())]
+    return [f"Ours ran on {said}{''.join(more)}."] if known else []
 
 
 def overall_sparsity(record: Record) -> float:
