@@ -33,8 +33,12 @@ def stages(spec: RunSpec, levels: Sequence[int] = LEVELS, stronger: float = 1.0)
         >>> from gasl.experiments.cifar import cifar_specs
         >>> [round(stage.target.sparsity, 3) for stage in stages(cifar_specs()["gasl"])]
         [0.6, 0.25, 0.333]
+        >>> [round(stage.method.strength, 3) for stage in stages(cifar_specs()["gasl"], stronger=10)]
+        [0.05, 0.5, 0.5]
     """
     runs: list[RunSpec] = []
+    begin = spec.method.strength
+    later = spec.method if begin is None else replace(spec.method, strength=stronger * begin)
     gone = 0.0
     for level in levels:
         share = 1 - (1 - level / 100) / (1 - gone) if spec.method.granularity == "unit" else level / 100
@@ -43,7 +47,7 @@ def stages(spec: RunSpec, levels: Sequence[int] = LEVELS, stronger: float = 1.0)
         runs.append(
             replace(
                 spec,
-                method=replace(spec.method, strength=spec.method.strength * (stronger if runs else 1.0)),
+                method=later if runs else spec.method,
                 sparse=replace(spec.sparse, epochs=max(1, round(spec.sparse.epochs * factor))),
                 target=Target(sparsity=share, steps=steps),
                 from_scratch=spec.from_scratch and not runs,
