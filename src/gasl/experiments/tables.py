@@ -31,7 +31,7 @@ LABELS: Mapping[str, str] = {
     "l0_separate": "l0 regularisation, layer by layer",
 }
 
-_STRONGER: Mapping[type[Method], float] = {L0: 100.0, StructuredBP: 10.0}  # of further stages in Table 3
+_STRONGER: Mapping[type[Method], float] = {L0: 20.0, StructuredBP: 10.0}  # of further stages in Table 3
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
 _LIKE_MNIST = ("mnist", "mnist5k", "fashion_mnist", "hub:ylecun/mnist", "hub:zalando-datasets/fashion_mnist")
 NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
