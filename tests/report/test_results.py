@@ -103,6 +103,7 @@ def test_differences_are_taken_seed_by_seed_with_their_spread():
     said = findings(runs)
     assert "number 2 of 2 in error, 0.40 ± 0.14 points above l0 regularisation" in said[5]
     assert "SA + GASL +1.40 ± 0.14 points, not the lowest, 0.40 ± 0.14 points above l0" in said[7]
+    assert "how many times fewer MACs: l0 regularisation +1.00 ± 0.00 at " in said[7]
     assert "+1.40 ± 0.14 at 1, +2.00 ± 0.00 at 10; 0.60 ± 0.14 points between" in said[8]
 
 
@@ -121,7 +122,7 @@ def test_runs_above_their_target_are_not_ranked():
     assert said[7].endswith(f"SA + GASL +1.50 points; the paper has 2.23 on CIFAR-100{out}l0 regularisation "
                             "(1 of 1 runs).")  # fmt: skip
     assert "+1.50 at 1, +1.50 at 10" in said[8]
-    assert said[8].endswith(f"{out}1 of 1 runs at 0.1.")
+    assert said[8].endswith(f"x and 4.0x fewer{out}1 of 1 runs at 0.1.")
     runs |= {f"{CIFAR}/gasl": [record(7.0, macs=500, target=quarter)]}
     assert findings(runs)[5].startswith("CIFAR-10, VGG-16 at width 0.25, a quarter of the MACs: nothing to rank SA + "
                                         "GASL with; left out, as above their target: ")  # fmt: skip
@@ -171,11 +172,11 @@ def test_levels_and_alphas():
     runs[f"{CIFAR}/stages/gasl-alpha10-80"] = [record(10.0)]
     said = findings(runs)
     assert (
-        "not the lowest, 0.50 points above structured sparsity learning (all: structured sparsity learning +1.00)"
-        in said[7]
+        "not the lowest, 0.50 points above structured sparsity learning (all, and how many times "
+        "fewer MACs: structured sparsity learning +1.00 at 4.0x; SA + GASL at 4.0x)" in said[7]
     )
     assert "+1.50 at 1, +2.00 at 10; 0.50 points between the worst and the best from 0.1 to 10" in said[8]
-    assert said[8].endswith("the paper has 0.42.")
+    assert said[8].endswith("the paper has 0.42; MACs are 4.0x and 4.0x fewer.")
 
 
 def test_what_is_printed_and_impossible():

@@ -198,8 +198,9 @@ def _levels(runs: Runs) -> str:
     text = f"{title}: SA + GASL {spread(known['gasl'], 2, '+')} points"
     if others := sorted(known.keys() - {"gasl"}, key=lambda m: mean(known[m])):
         stands = "the lowest" if mean(known["gasl"]) <= mean(known[others[0]]) else "not the lowest"
-        said = _listed([f"{LABELS[m]} {spread(known[m], 2, '+')}" for m in others])
-        text += f", {stands}, {_gap(rows['gasl'], rows[others[0]])} {LABELS[others[0]]} (all: {said})"
+        said = _listed([f"{LABELS[m]} {spread(known[m], 2, '+')} at {mean(_ratio(rows[m])):.1f}x" for m in others])
+        text += f", {stands}, {_gap(rows['gasl'], rows[others[0]])} {LABELS[others[0]]}"
+        text += f" (all, and how many times fewer MACs: {said}; SA + GASL at {mean(_ratio(rows['gasl'])):.1f}x)"
     return f"{text}; the paper has {printed} on CIFAR-100{out}."
 
 
@@ -223,7 +224,8 @@ def _alphas(runs: Runs) -> str:
         gaps = _gaps(rows[inner[-1]], rows[inner[0]])
         text += f"; {spread(gaps, 2)} points between the worst and the best from 0.1 to 10"
         text += f", where the paper has {max(papers) - min(papers):.2f}"
-    return f"{text}{out}."
+    fewer = _listed([f"{mean(_ratio(each)):.1f}x" for each in rows.values()])
+    return f"{text}; MACs are {fewer} fewer{out}."
 
 
 def _printed(runs: Runs) -> str:
