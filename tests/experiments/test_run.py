@@ -55,6 +55,7 @@ def test_the_record_has_the_keys_that_others_build_on(finished):
     assert result["params"]["small"] < result["params"]["dense"] == 545_810
     assert result["macs"]["small"] < result["macs"]["dense"] == 545_000
     assert result["max_rel_diff"] <= 1e-5
+    assert torch.cuda.is_available() or result["trained_on"] == "cpu"
     assert result["error_before_removal"] == result["error_after_removal"]
     assert result["threads"] == 1
 

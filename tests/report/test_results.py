@@ -200,6 +200,8 @@ def test_records_as_one_table(stored, tmp_path):
     assert row.macs_ratio == stored["macs"]["dense"] / stored["macs"]["small"]
     assert row.units_left == "-".join(str(layer["alive"]) for layer in stored["layers"])
     assert row.target_met is None
+    assert row.trained_on == "cpu"
+    assert line(stored | {"trained_on": "a GPU"})["trained_on"] == "a GPU"
     missed = stored["spec"] | {"target": {"macs": 0.001}}
     assert line(stored | {"spec": missed})["target_met"] is False
     assert (row.error_small, row.torch) == (stored["error_small"], stored["versions"]["torch"])
