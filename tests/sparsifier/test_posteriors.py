@@ -42,6 +42,14 @@ def test_test_mode_is_what_comes_out(build):
 
 
 @PAIRS
+def test_what_is_fixed_follows_the_network(build):
+    model, sparsifier, _ = made(build)
+    sparsifier.posterior.freeze(dict(model.named_parameters()))
+    model.float()
+    assert model(examples(model).float()).dtype == torch.float32
+
+
+@PAIRS
 def test_detach_leaves_the_network_as_it_was(build):
     untouched = build().double()
     model, sparsifier, _ = made(build)

@@ -175,15 +175,15 @@ def _speed(runs: Runs) -> str:
     text = f"Speed where a quarter of the MACs is left: {low:.1f}x to {high:.1f}x at batch 128, one thread"
     if "gasl" in faster:
         own = spread([r["speedup"]["128"] for r in rows["gasl"]], 2)
-        text += f", SA + GASL {own}x for {mean(_ratio(rows['gasl'])):.1f}x fewer MACs"
+        text += f", SA + GASL {own}x for {_fewer(rows['gasl'])} fewer MACs"
     reached = sum(f >= _PAPERS_SPEED for f in faster.values())
     return (
         f"{text}; {_PAPERS_SPEED}x, the paper's for CIFAR-100, is reached by {reached} of {len(faster)} methods{out}."
     )
 
 
-def _ratio(runs: Sequence[Record]) -> list[float]:
-    return [r["macs"]["dense"] / r["macs"]["small"] for r in runs]
+def _fewer(runs: Sequence[Record]) -> str:
+    return f"{mean(r['macs']['dense'] / r['macs']['small'] for r in runs):.1f}x"
 
 
 def _levels(runs: Runs) -> str:
@@ -198,9 +198,9 @@ def _levels(runs: Runs) -> str:
     text = f"{title}: SA + GASL {spread(known['gasl'], 2, '+')} points"
     if others := sorted(known.keys() - {"gasl"}, key=lambda m: mean(known[m])):
         stands = "the lowest" if mean(known["gasl"]) <= mean(known[others[0]]) else "not the lowest"
-        said = _listed([f"{LABELS[m]} {spread(known[m], 2, '+')} at {mean(_ratio(rows[m])):.1f}x" for m in others])
+        said = _listed([f"{LABELS[m]} {spread(known[m], 2, '+')} at {_fewer(rows[m])}" for m in others])
         text += f", {stands}, {_gap(rows['gasl'], rows[others[0]])} {LABELS[others[0]]}"
-        text += f" (all, and how many times fewer MACs: {said}; SA + GASL at {mean(_ratio(rows['gasl'])):.1f}x)"
+        text += f" (all, and how many times fewer MACs: {said}; SA + GASL at {_fewer(rows['gasl'])})"
     return f"{text}; the paper has {printed} on CIFAR-100{out}."
 
 
@@ -224,8 +224,7 @@ def _alphas(runs: Runs) -> str:
         gaps = _gaps(rows[inner[-1]], rows[inner[0]])
         text += f"; {spread(gaps, 2)} points between the worst and the best from 0.1 to 10"
         text += f", where the paper has {max(papers) - min(papers):.2f}"
-    fewer = _listed([f"{mean(_ratio(each)):.1f}x" for each in rows.values()])
-    return f"{text}; MACs are {fewer} fewer{out}."
+    return f"{text}; MACs are {_listed([_fewer(each) for each in rows.values()])} fewer{out}."
 
 
 def _printed(runs: Runs) -> str:
