@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from gasl.errors import InputError
 from gasl.training.clipping import clip_value_
 from gasl.training.config import TrainConfig
+from gasl.training.layout import lay_out
 from gasl.training.shell import lightning
 
 __all__ = ["Classifier", "param_groups"]
@@ -55,6 +56,7 @@ class Classifier(lightning.LightningModule):
         model: The network; what it learns stays in it.
         config: How it is trained.
         teacher: Gives the outputs that ``config.teacher`` is about; it is not changed.
+        layout: In which the networks get their images.
 
     Raises:
         InputError: If one of teacher and ``config.teacher`` is given without the other.
@@ -64,18 +66,27 @@ class Classifier(lightning.LightningModule):
         Linear(in_features=4, out_features=2, bias=True)
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, teacher: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        teacher: nn.Module | None = None,
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         super().__init__()
         if (teacher is None) != (config.teacher is None):
             raise InputError(f"a teacher and its part of the loss go together, got config.teacher={config.teacher}")
         # A copy in a list is no part of the module: it is in no optimizer and in no checkpoint.
         self._teachers = [] if teacher is None else [copy.deepcopy(teacher).eval().requires_grad_(False)]
+        for own in self._teachers:
+            lay_out(own, layout)
         self.model = model
         self.config = config
+        self._layout = layout
 
     def forward(self, images: Tensor) -> Tensor:
         """The network's class scores."""
-        scores: Tensor = self.model(images.to(memory_format=torch.channels_last))
+        scores: Tensor = self.model(images.to(memory_format=self._layout))
         return scores
 
     def on_train_epoch_start(self) -> None:
@@ -106,7 +117,7 @@ class Classifier(lightning.LightningModule):
     def _divergence(self, images: Tensor, scores: Tensor) -> Tensor:
         """T^2 KL(teacher || pupil) of softmaxes at temperature T; its gradient is as large as a cross-entropy's."""
         with torch.no_grad():
-            wanted = (self._teachers[0](images) / _TEMPERATURE).log_softmax(1)
+            wanted = (self._teachers[0](images.to(memory_format=self._layout)) / _TEMPERATURE).log_softmax(1)
         pupil = (scores / _TEMPERATURE).log_softmax(1)
         return _TEMPERATURE**2 * functional.kl_div(pupil, wanted, reduction="batchmean", log_target=True)
 

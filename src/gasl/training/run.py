@@ -19,6 +19,7 @@ from gasl.training.callback import SparsityCallback
 from gasl.training.classifier import Classifier
 from gasl.training.config import Hardware, TrainConfig
 from gasl.training.folder import CHECKPOINT, begin, locked
+from gasl.training.layout import lay_out, layout_for
 from gasl.training.norms import FreshNorms
 from gasl.training.record import History, Schedule
 from gasl.training.shell import lightning, quiet
@@ -115,8 +116,8 @@ def fit(
         processes = hardware.devices * hardware.nodes
         steps = config.epochs * ceil(len(data.train) / (config.batch_size * processes))
         target = dataclasses.replace(target, steps=max(1, int(_UNTIL_MET * steps)))
+    example = preprocess.evaluate(data.validation.images[:1])
     if method is not None:
-        example = preprocess.evaluate(data.validation.images[:1])
         sparsity = SparsityCallback(
             method,
             example,
@@ -140,21 +141,16 @@ def fit(
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).is_file() else None
         device = trainer.strategy.root_device
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        layout = layout_for([model] if teacher is None else [model, teacher], example)
         torch.manual_seed(config.seed)
         training = Batches(data.train, config.batch_size, preprocess, train=True, seed=config.seed, device=device)
         validation = Batches(data.validation, _EVALUATION_BATCH, preprocess, device=device)
-        _lay_out(model, torch.channels_last)  # LeNet-5 trains 1.6 times as fast with it on a CPU
-        stack.callback(_lay_out, model, torch.contiguous_format)
-        classifier = Classifier(model, config, teacher)
+        lay_out(model, layout)
+        stack.callback(lay_out, model, torch.contiguous_format)
+        classifier = Classifier(model, config, teacher, layout)
         trainer.fit(classifier, training, validation, ckpt_path=checkpoint, weights_only=True)
     trained_on = "cpu" if device.type == "cpu" else describe_device(device)
     return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows, trained_on)
-
-
-def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
-    for parameter in model.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.to(memory_format=memory_format)
 
 
 def _trainer(
