@@ -90,6 +90,21 @@ def test_it_is_met(net, method, kind, value):
     assert min(before.values()) >= 1
 
 
+@pytest.mark.parametrize(("method", "goal"), [(gasl.GASL(), 0.45), (gasl.GroupLasso(), 0.35)])
+def test_a_wide_unit_goes_before_all_narrow_ones(method, goal):
+    """Maps of the first layer take a fifth each: the linear layers could make up, with little left, or could not."""
+    torch.manual_seed(1)
+    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    model, x = nn.Sequential(*layers, nn.Linear(72, 40), nn.ReLU(), nn.Linear(40, 3)), data("conv")[0]
+    sparsifier = gasl.Sparsifier(model, method, x[:2], target=gasl.Target(macs=goal, steps=200), protect=["2"])
+    train(model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9), 500, "conv")
+    alive = {axis.name: axis.alive for axis in sparsifier.sparsity()}
+    assert sparsifier.reached.met
+    assert alive["0"] == 1
+    assert alive["6.in"] > 36
+    assert alive["6"] > 20
+
+
 def test_milliseconds(monkeypatch):
     """With a clock that knows how many parameters it times, and is fooled now and then."""
     asked = []

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.maths.control import next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
 from gasl.sparsifier.allowed import allowed
-from gasl.sparsifier.last import last_units
+from gasl.sparsifier.floors import check_reachable, fair_floors, own_floors
+from gasl.sparsifier.last import last_units, wide_unit
 from gasl.sparsifier.living import alive_units, scores, weakest
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.memory import copies
@@ -85,9 +85,11 @@ class Controller:
         self._now: dict[str, int] | None = None  # floors that were set
         whole = self._look()
         self._sizes = {axis.name: axis.size for axis in whole.structure.axes}
-        self._floors = self._own_floors(floors)
+        self._floors = own_floors(target, self._sizes, floors, round_to)
         self._share = Share(target, whole, example_inputs, self._floors)
-        self._check_reachable(whole, self._sizes if names is None else names)
+        free = set(self._sizes if names is None else names) - protect
+        check_reachable(self._share, whole, self._floors, free, round_to)
+        self._fair = fair_floors(self._share, whole, self._floors, free)
 
     def left(self) -> float:
         """The share that is left of what the target counts."""
@@ -136,10 +138,14 @@ class Controller:
             self._press(groups, state, left, look.live.counts)
             units = weakest(scores(groups, state), look.live)
             floors = self._until_next(look, left, own, units)
-            if floors == own:
-                spare = {name: them[: len(them) - self._floors[name]] for name, them in units.items()}
-                last = last_units(self._share, look, left, spare, self._round_to)
-                met, floors = last is None, own if last is None else own | {last[0]: own[last[0]] - last[1]}
+            last = wide_unit(self._share, look, left, _spare(units, self._fair), self._round_to)
+            if floors == own and last is None:
+                tried = (_spare(units, least) for least in (self._fair, self._floors))
+                found = (last_units(self._share, look, left, spare, self._round_to) for spare in tried)
+                last = next(filter(None, found), None)
+                met = last is None
+            if last is not None:
+                floors = own | {last[0]: own[last[0]] - last[1]}
         self._set_floors(floors, groups, state)
         if state.posterior is None:
             late = state.step > self.target.horizon
@@ -158,7 +164,7 @@ class Controller:
         self, look: Look, left: float, own: Mapping[str, int], units: Mapping[str, Sequence[int]]
     ) -> dict[str, int]:
         """The units of each axis that have to live until the next look."""
-        going = allowed(self._share, look, left, self._floors, units, self._round_to)
+        going = allowed(self._share, look, left, self._fair, units, self._round_to)
         return {name: count - going[name] for name, count in own.items()}
 
     def _press(self, groups: UnitGroups, state: State, left: float, alive: Mapping[str, int]) -> None:
@@ -206,41 +212,9 @@ class Controller:
         if isinstance(state.posterior, UnitPosterior):
             state.posterior.floors = [floors[site.name] for site in state.posterior.units]
 
-    def _own_floors(self, floors: Mapping[str, int]) -> dict[str, int]:
-        sizes, wanted = self._sizes, self.target.sparsity
-        if not isinstance(wanted, Mapping):
-            return dict(floors)
-        if unknown := wanted.keys() - sizes.keys():
-            raise InputError(f"the target names {sorted(unknown)}, the network has the axes {sorted(sizes)}")
-        least = {n: int((1 - wanted[n]) * m + 1e-9) if n in wanted else m for n, m in sizes.items()}
-        down = {n: m - m % self._round_to or m if n in wanted else m for n, m in least.items()}
-        return {n: max(floors[n], m) for n, m in down.items()}
-
     def _look(self) -> Look:
         return Look.now(self._model(), self._example_inputs, self._protect, self._round_to)
 
-    def _in_words(self, share: float, units: Mapping[str, int]) -> str:
-        if isinstance(wanted := self.target.sparsity, Mapping):
-            stay = {name: (units[name], self._floors[name]) for name in wanted}
-            return ", ".join(f"{name} keeps {n} units, not {m}" for name, (n, m) in stay.items() if n > m)
-        if self.target.kind == "latency":
-            return f"a pass takes {share * self._share.milliseconds:.3g} ms of {self._share.milliseconds:.3g}"
-        return f"{self.target.kind} are at {share:.3g} of the whole"
 
-    def _check_reachable(self, whole: Look, names: Collection[str]) -> None:
-        """Refuse a target that is not met even where all units are dead that the method can kill."""
-        axes = whole.structure.axes
-        free = [a for a in axes if a.name not in self._protect and a.name in names]
-        look = whole.without({a.name: range(self._floors[a.name], a.size) for a in free})
-        least = self._share(look)
-        if self.target.kind == "latency":
-            self._share.fixed = least
-        if least > self._share.goal + 1e-9:
-            rounded = self._round_to > 1
-            stay = look.counts
-            units = sum(stay[a.name] if rounded else self._floors[a.name] if a in free else a.size for a in axes)
-            raise InputError(
-                f"the target {self.target} cannot be met: with {units} units left, the fewest that the method, "
-                f"{'round_to, ' if rounded else ''}min_units and protect allow, {self._in_words(least, stay)}; "
-                "ask for no less"
-            )
+def _spare(units: Mapping[str, Sequence[int]], floors: Mapping[str, int]) -> dict[str, Sequence[int]]:
+    return {name: them[: max(0, len(them) - floors[name])] for name, them in units.items()}

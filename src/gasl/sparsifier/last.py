@@ -1,4 +1,8 @@
-"""The end of a way to a target: units go one by one, or, where widths are rounded, one multiple after the other."""
+"""The end of a way to a target: units go one by one, or, where widths are rounded, one multiple after the other.
+
+A unit that takes more than is to go, a map of a narrow convolution, waits until the others cannot close the gap, or
+only by losing more than half of what they may: then its own loss is the smaller one, and it goes before them.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +10,47 @@ from gasl.sparsifier.look import Look
 from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE
 
-__all__ = ["last_units"]
+__all__ = ["last_units", "wide_unit"]
+
+_DEAR = 0.5  # the part of the spare units of all other axes that a wide one is worth
+
+
+def wide_unit(
+    share: Share, look: Look, left: float, spare: Mapping[str, Sequence[int]], at_once: int = 1
+) -> tuple[str, int] | None:
+    """The axis whose next unit takes the whole below the target, and has to.
+
+    Args:
+        share: The share that is left, and the goal.
+        look: The network.
+        left: Its share.
+        spare: The units of each axis that may go, the next to die first.
+        at_once: How many may be needed for a change.
+
+    Returns:
+        The axis whose unit takes least of those, and how many of its units are needed for a change; None if the others
+        can close the gap, and of a latency, which is no sum of what units take.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from gasl.sparsifier.target import Target
+        >>> model, x = nn.Sequential(nn.Linear(2, 20), nn.ReLU(), nn.Linear(20, 1)), torch.zeros(2, 2)
+        >>> whole = Look.now(model, x)
+        >>> share, spare = Share(Target(macs=0.9), whole, x, {}), {"0.in": [0], "0": [0, 1, 2, 3]}
+        >>> wide_unit(share, whole, 1.0, spare), wide_unit(share, whole, 1.0, {**spare, "0": [0, 1, 2]})
+        (None, ('0.in', 1))
+    """
+    if not share.product:
+        return None
+    costs, gap = share.costs(look, left, spare, at_once), left - share.goal + TOLERANCE
+    wide = [name for name, units in spare.items() if units and costs[name] * at_once > gap]
+    narrow = {name: units[: int(_DEAR * len(units))] for name, units in spare.items() if name not in wide}
+    if not wide or share(look.without(narrow)) <= share.goal + 1e-9:
+        return None
+    axis = min(wide, key=lambda name: costs[name])
+    step = _step(share, look, left, axis, spare[axis], at_once)
+    return None if step is None else (axis, step[0])
 
 
 def last_units(
