@@ -77,6 +77,28 @@ def test_what_came_of_a_target_is_said_and_recorded(finished, tmp_path):
     assert "target" not in finished[1]
 
 
+class Fixed(MLP):
+    """Holds a width as a number of the code."""
+
+    def forward(self, images):
+        hidden = self.relu(self.fc1(self.flatten(images))).view(-1, 20, 25).flatten(1)
+        return self.fc3(self.relu(self.fc2(hidden)))
+
+
+def test_what_has_to_stay_is_said_before_training_and_reported(finished, tmp_path):
+    said = []
+    spec = quick(model=f"{__name__}:Fixed", tune=None)
+    result = train_run(spec, tmp_path, dataclasses.replace(QUIET, say=said.append))
+    words = "fc1 keeps its 500 units: aten.view holds its size as the number 20"
+    assert said.index(words) < said.index("training the dense network")
+    assert result["kept"] == [words]
+    text = io.StringIO()
+    Console(file=text, width=120).print(result_view(result))
+    assert words in text.getvalue()
+    assert words in write_report(tmp_path / "report.html", ReportData.load(tmp_path)).read_text()
+    assert "kept" not in finished[1]
+
+
 def test_the_saved_network_is_the_one_that_was_tested(finished):
     out, result = finished
     small = gasl.load(out / "model.safetensors", build=MLP)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import gasl
+from gasl.experiments.beginning import beginning, still
 from gasl.experiments.identity import described, identity
 from gasl.experiments.networks import factory, network
-from gasl.experiments.run import SPARSE, RunOptions, _beginning, still
+from gasl.experiments.run import SPARSE, RunOptions
 from gasl.experiments.scaled import scaled
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.stages import stages
@@ -98,7 +99,7 @@ def test_the_start_has_the_seed_and_the_length_of_the_run():
     with pytest.raises(gasl.InputError, match="leave one of them out"):
         dataclasses.replace(second, from_scratch=True)
     with pytest.raises(gasl.InputError, match="say where its network lies"):
-        _beginning(second, MLP, MLP(), None, torch.zeros(1, 1, 28, 28))
+        beginning(second, MLP, MLP(), None, torch.zeros(1, 1, 28, 28))
 
 
 def test_dead_units_whose_constant_is_read_are_left_as_they_are():

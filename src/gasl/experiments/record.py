@@ -105,6 +105,7 @@ def _result(outcome: Outcome, costs: Comparison, errors: tuple[float, float]) ->
         "error_before_removal": outcome.removal_error[0],
         "error_after_removal": outcome.removal_error[1],
         "layers": layers,
+        **({"kept": kept} if (kept := outcome.sparsifier.structure.kept) else {}),
         "max_rel_diff": outcome.removal.max_rel_diff,
         **costs.as_dict(),
         **({} if (reached := outcome.sparsifier.reached) is None else {"target": reached.as_dict()}),

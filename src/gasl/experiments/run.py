@@ -1,6 +1,5 @@
 """From a spec to a smaller network and its record: train, sparsify, remove, tune, measure, write."""
 
-import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,15 +11,14 @@ from torch import Tensor, nn
 
 from gasl.data import DataSplits, ImageSet, default_preprocess, load
 from gasl.errors import InputError
+from gasl.experiments.beginning import beginning
 from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
 from gasl.files import save
 from gasl.measure import Example, compare
-from gasl.removal.liveness import liveness
 from gasl.sparsifier import Sparsifier
-from gasl.structure.running import named_tensors, undisturbed
-from gasl.structure.trace import trace
+from gasl.structure.running import undisturbed
 from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
@@ -28,7 +26,7 @@ from gasl.training.run import FitResult, fit
 from gasl.training.shell import lightning
 from gasl.training.spread import NormSpread
 
-__all__ = ["SPARSE", "RunOptions", "still", "train_dense", "train_run"]
+__all__ = ["SPARSE", "RunOptions", "train_dense", "train_run"]
 
 SPARSE = "sparse.safetensors"  # the network before removal and tuning, from which another run may go on
 
@@ -92,7 +90,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         example = default_preprocess(data.train.shape).evaluate(data.validation.images[:1])
         _check(dense, example, data.train)
         # What does not fit the network is refused here, not after hours of dense training.
-        Sparsifier(
+        tried = Sparsifier(
             dense,
             spec.method,
             example,
@@ -100,12 +98,15 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
             min_units=spec.min_units,
             round_to=spec.round_to,
             target=spec.target,
-        ).detach()
+        )
+        tried.detach()
+        for words in tried.structure.kept:
+            options.say(words)
         history: list[tuple[str, list[dict[str, float]]]] = []
         if spec.weights is None:
             options.say("training the dense network")
             history.append(("dense", _fit(dense, data, options.dense or out / "dense", "dense", spec, options).history))
-        sparse = _beginning(spec, build, dense, options.start, example)
+        sparse = beginning(spec, build, dense, options.start, example)
         options.say(f"training with {type(spec.method).__name__}")
         norms = NormSpread()
         trained = _fit(sparse, data, out / "sparse", "sparse", spec, options, [norms], dense)
@@ -161,53 +162,6 @@ def train_dense(spec: RunSpec, options: RunOptions) -> None:
         assert options.dense is not None  # it would be kept nowhere
         options.say("training the dense network")
         _fit(model, data, options.dense, "dense", spec, options)
-
-
-def _beginning(
-    spec: RunSpec, build: Callable[[], nn.Module], dense: nn.Module, start: Path | None, example: Tensor
-) -> nn.Module:
-    """The network that the phase ``sparse`` trains."""
-    if spec.start is None:
-        return build() if spec.from_scratch else copy.deepcopy(dense)
-    if start is None:
-        raise InputError("the run goes on from another; say where its network lies, RunOptions(start=...)")
-    model = network(build, start)
-    still(model, example)
-    return model
-
-
-@torch.no_grad()
-def still(model: nn.Module, example: Tensor) -> int:
-    """Zero all that belongs to dead units, so that they get no gradient and stay dead; unless an output would change.
-
-    Args:
-        model: A network, which is changed.
-        example: What it takes.
-
-    Returns:
-        How many units are dead.
-
-    Example:
-        >>> from gasl.models import MLP
-        >>> model = MLP()
-        >>> _ = model.fc1.weight.data[:5].zero_(), model.fc1.bias.data[:5].zero_()
-        >>> still(model, torch.zeros(1, 1, 28, 28)), int(model.fc2.weight[:, :5].count_nonzero())
-        (5, 0)
-    """
-    structure = trace(model, example)
-    live = liveness(named_tensors(model), structure)
-    probe = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
-    kept = copy.deepcopy(model.state_dict())
-    with undisturbed(model):
-        before = model(probe)
-    dead = {axis: (~live.kept[axis.name]).nonzero().flatten() for axis in structure.axes}
-    for axis, units in dead.items():
-        axis.zero_(units, readers=True)
-    with undisturbed(model):
-        same = torch.allclose(model(probe), before, rtol=1e-5, atol=1e-6)
-    if not same:
-        model.load_state_dict(kept)  # some emit a constant that is read
-    return sum(len(units) for units in dead.values())
 
 
 def _check(model: nn.Module, example: Tensor, images: ImageSet) -> None:

@@ -52,8 +52,9 @@ class ReportData:
         result: ``error_dense``, ``error_small`` (percent); ``layers``, a list of ``{name, size, alive, sparsity_own,
             sparsity_propagated}``; ``params``, ``macs``, ``bytes``, each ``{dense, small}``; ``latency_ms`` and
             ``latency_spread_ms`` (quartiles), ``{dense, small}`` by batch size; ``speedup`` by batch size;
-            ``threads``, ``max_rel_diff``, ``seed``, ``versions``, ``device``. More texts and numbers, such as the
-            method's name, are shown with the environment; ``title`` heads the page.
+            ``threads``, ``max_rel_diff``, ``seed``, ``versions``, ``device``. ``kept`` says in words which widths had
+            to stay, and why. More texts and numbers, such as the method's name, are shown with the environment;
+            ``title`` heads the page.
         history: One mapping per epoch. Names that end in ``loss`` or ``error`` and those that begin with
             ``sparsity_propagated/`` become curves; ``epoch`` is the horizontal axis if it is there.
         norms: Axis to the norms of its units before and after.

@@ -60,4 +60,5 @@ def result_view(result: Mapping[str, Any]) -> "Group":
     check = f"largest relative difference of an output after removal: {result['max_rel_diff']:.2g}"
     conditions = ", ".join(f"{name} {value}" for name, value in environment_rows(result))
     target = [Text(result["target"]["words"])] if "target" in result else []
-    return Group(layers, costs, Text(check), *target, Text(conditions, style="dim"))
+    kept = [Text(words) for words in result.get("kept", ())]
+    return Group(layers, *kept, costs, Text(check), *target, Text(conditions, style="dim"))

@@ -11,7 +11,9 @@ from gasl.errors import InputError, unknown_name
 from gasl.structure.affine import Affine
 from gasl.structure.relations import Relations
 
-__all__ = ["Axis", "Member", "Protected", "Role", "Structure"]
+__all__ = ["OUTPUT", "Axis", "Member", "Protected", "Role", "Structure"]
+
+OUTPUT = "model output"  # why a width is protected that the caller sees
 
 Role = Literal["producer", "bias", "norm", "statistic", "elementwise", "consumer"]
 
@@ -122,11 +124,19 @@ class Axis:
 
 @dataclass(frozen=True)
 class Protected:
-    """A width that cannot be removed, and the reason."""
+    """A width that cannot be removed, and the reason.
+
+    Example:
+        >>> print(Protected("conv2", 16, "aten.view holds its size as the number 256"))
+        conv2 keeps its 16 units: aten.view holds its size as the number 256
+    """
 
     name: str
     size: int
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} keeps its {self.size} units: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +179,11 @@ class Structure:
             if axis.name == name:
                 return axis
         raise unknown_name("axis", name, [axis.name for axis in self.axes])
+
+    @property
+    def kept(self) -> list[str]:
+        """What is protected but for the network's outputs, in words."""
+        return [str(width) for width in self.protected if width.reason != OUTPUT]
 
     def units_of(self, axis: Axis) -> Tensor:
         """The class of each unit of an axis whose units are single classes, shape ``(size,)``."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from gasl.structure.affine import Affine
-from gasl.structure.axes import Role
+from gasl.structure.axes import OUTPUT, Role
 from gasl.structure.classes import Classes
 from gasl.structure.labels import canonical, distinct, varying_dims
 from gasl.structure.notes import Notes
@@ -70,7 +70,7 @@ class Ledger:
             choice: Why everything is to be protected: the model chose what it did by its input.
         """
         for tensor in outputs:
-            self.protect(tensor, "model output")
+            self.protect(tensor, OUTPUT)
             self.count(tensor)
         if choice is not None:
             for atoms in self.dims.values():
