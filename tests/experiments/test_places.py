@@ -34,7 +34,7 @@ def test_what_is_written_is_read_and_listed(place):
 
 def test_records_are_found_wherever_they_lie(place):
     spec = named("mlp/gasl", 2)
-    record = {"recipe": "mlp/gasl", "identity": identity(spec), "spec": described(spec), "seed": 2}
+    record = {"recipe": "mlp/gasl", "identity": identity(spec), "spec": described(spec), "seed": 2, "latency_ms": {}}
     write_text(record_path(place, "mlp/gasl", 2), json.dumps(record))
     assert read_record(place, "mlp/gasl", spec) == record
     assert read_record(place, "mlp/gasl", named("mlp/gasl", 1)) is None

@@ -154,6 +154,19 @@ def test_another_run_in_the_same_folder_is_refused(finished):
         train_run(quick(), out, QUIET)
     with pytest.raises(gasl.InputError, match="seed: 0 there, 1 here"):
         train_run(quick(seed=1), out, dataclasses.replace(QUIET, resume=True))
+    before = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+    longer = quick(dense=dataclasses.replace(quick().dense, epochs=2), model_args={"input_dropout": 0.5})
+    with pytest.raises(gasl.InputError, match=r"dense.epochs: 1 there, 2 here, model_args.input_dropout: None"):
+        train_run(longer, out, dataclasses.replace(QUIET, resume=True))
+    assert before == {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+
+
+@pytest.mark.parametrize("phase", ["dense", "tune"])
+def test_a_phase_that_diverges_is_no_result(phase, tmp_path):
+    wild = quick(**{phase: dataclasses.replace(quick().dense, lr=1e18)})
+    with pytest.raises(gasl.InputError, match=f"the phase {phase} diverged.*take a lower {phase}.lr"):
+        train_run(wild, tmp_path, QUIET)
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from gasl.experiments import run as run_module
 from gasl.experiments.identity import identity
 from gasl.experiments.jobs import all_records
 from gasl.experiments.named import named
+from gasl.experiments.places import write_text
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.sweep import changed, sweep_jobs, sweep_records
 from gasl.training import TrainConfig
@@ -78,6 +79,7 @@ def test_from_the_command_line_without_the_test_part(capsys, tmp_path, monkeypat
     assert len(errors) == 2
     assert errors == sorted(errors)
     assert "method.strength=1.0" in lines[0]
+    write_text(f"{sweep_records(tmp_path)}/other-seed0.json", '{"recipe": "clip/mlp/plain", "spec": {"method": null}}')
     records = all_records(sweep_records(tmp_path))
     assert sorted(round(r["error_small"], 2) for r in records) == errors
     assert all(r["error_small"] == pytest.approx(r["error_validation"], abs=1e-3) for r in records)

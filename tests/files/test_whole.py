@@ -52,3 +52,11 @@ def test_a_disk_that_fills_is_named(tmp_path):
     with pytest.raises(FileError, match=r"b\.txt cannot be written \(.*No space left"):
         full()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_has_the_mode_that_the_umask_gives(tmp_path):
+    (tmp_path / "plain").touch()
+    with whole_file(tmp_path / "a") as temporary:
+        temporary.write_text("1")
+        temporary.chmod(0o600)  # as safetensors makes its files
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -103,7 +103,7 @@ def test_frozen_units_and_a_missing_strength_are_part_of_the_state():
     dead = sparsifier.groups.dead()
     assert any(1 <= int(d.sum()) <= d.numel() - 2 for d in dead)  # one alone would not be shrunk anyway
     assert same(other.groups.dead(), dead)
-    _, unknown, _ = setup(gasl.GASL())
+    _, unknown, _ = setup(gasl.GroupLasso())
     other.load_state_dict(through_a_file(unknown.state_dict()))
     assert other.strength != other.strength
 
@@ -116,6 +116,55 @@ def test_a_state_of_something_else_is_refused():
         other.load_state_dict(sparsifier.state_dict())
     with pytest.raises(InputError, match="no state of a sparsifier: it lacks axes, beta"):
         other.load_state_dict({"strength": 1.0})
+    _, gates, _ = setup(gasl.L0())
+    with pytest.raises(InputError, match="is of the method L0, the sparsifier has GASL; make it with L0"):
+        sparsifier.load_state_dict(gates.state_dict())
+    x = examples(sparsifier.model)
+    aimed = gasl.Sparsifier(sparsifier.model, gasl.GASL(strength=0.1), x, target=gasl.Target(macs=0.5))
+    for one, two, words in ((aimed, sparsifier, "without a target"), (sparsifier, aimed, "with a target")):
+        with pytest.raises(InputError, match=f"training {words}, the sparsifier has"):
+            one.load_state_dict(two.state_dict())
+
+
+@pytest.mark.parametrize("method", [gasl.L0(strength=1e-3), gasl.SparseVD(strength=1e-3)])
+def test_what_is_gone_after_the_end_is_missed_in_words(method):
+    model, sparsifier, optimizer = setup(method)
+    train(model, sparsifier, optimizer, 2)
+    small = sparsifier.finish()
+    removal = sparsifier.removal
+    for late in (sparsifier.finish, sparsifier.penalty, sparsifier.sparsity):
+        with pytest.raises(InputError, match=r"is gone since finish\(\) or detach\(\); look with folded\(\)"):
+            late()
+    assert sparsifier.removal is removal
+    assert removal.widths["0"][1] == small[0].out_features
+
+
+def test_arguments_of_another_kind_are_refused_in_words():
+    model = mlp()
+    x = examples(model)
+    for method, words in (
+        (gasl.GASL, "got the class GASL; call it"),
+        ("gasl", r"gasl.GASL\(strength=0.1\), got 'gasl'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            gasl.Sparsifier(model, method, x)
+    for target in (0.5, {"macs": 0.5}):
+        with pytest.raises(InputError, match=r"target must be a target as gasl.Target\(macs=0.25\), got"):
+            gasl.Sparsifier(model, gasl.GASL(), x, target=target)
+    with pytest.raises(InputError, match=r"strength must be a finite number >= 0, got '0\.1'"):
+        gasl.GASL(strength="0.1")
+    for words, wrong in {
+        "sparsity must name an axis or be a number": {"sparsity": {}},
+        r"macs must be a number, got '0\.5'": {"macs": "0.5"},
+        "steps must be a whole number, got 10\\.5": {"macs": 0.5, "steps": 10.5},
+    }.items():
+        with pytest.raises(InputError, match=words):
+            gasl.Target(**wrong)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x)
+    for wrong in (None, torch.optim.lr_scheduler.ConstantLR(sgd(sparsifier))):
+        for late in (sparsifier.step, sparsifier.attach):
+            with pytest.raises(InputError, match="an optimizer of PyTorch is wanted"):
+                late(wrong)
 
 
 def hooks(optimizer):

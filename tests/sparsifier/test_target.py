@@ -316,9 +316,11 @@ AXES = {"sparsity": {"0": 0.7, "0.in": 0.5}}
         (gasl.MagnitudePruning(), {"sparsity": 0.8}),
     ],
 )
-def test_a_run_goes_on_to_the_bit(method, goal):
-    def made():
+@pytest.mark.parametrize("early", [False, True])  # whether the weights are there before the sparsifier is made
+def test_a_run_goes_on_to_the_bit(method, goal, early):
+    def made(tensors=None):
         model = network("mlp", torch.float64)
+        model.load_state_dict(tensors or {}, strict=False)
         sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(**goal, steps=300))
         return model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
 
@@ -326,7 +328,7 @@ def test_a_run_goes_on_to_the_bit(method, goal):
     train(model, sparsifier, optimizer, 161, "mlp")
     kept = copy.deepcopy((model.state_dict(), optimizer.state_dict(), sparsifier.state_dict()))
     train(model, sparsifier, optimizer, 100, "mlp")
-    other, again, fresh = made()
+    other, again, fresh = made(kept[0] if early else None)
     other.load_state_dict(kept[0])
     fresh.load_state_dict(kept[1])
     again.load_state_dict(kept[2])

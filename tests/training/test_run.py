@@ -1,6 +1,7 @@
 """A whole run: what it leaves, how it goes on after being cut off, what it refuses."""
 
 import csv
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -225,3 +226,16 @@ def test_progress_bar_is_shown(splits: DataSplits, net: nn.Module, tmp_path: Pat
     shown = capfd.readouterr().out
     assert "Epoch 0" in shown
     assert "GPU" not in shown
+
+
+@pytest.mark.parametrize(("how", "found"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_the_caller_is_told_what_broke_it_off(
+    how: signal.Signals, found: type[BaseException], splits: DataSplits, net: nn.Module, tmp_path: Path
+) -> None:
+    class Broken(lightning.Callback):
+        def on_train_epoch_end(self, *_: object) -> None:
+            signal.raise_signal(how)
+
+    with pytest.raises(found) as told:
+        run(net, splits, tmp_path, callbacks=[Broken()])
+    assert how == signal.SIGINT or told.value.code == 143

@@ -43,6 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("gasl: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        print("gasl: interrupted; the same command goes on (gasl train: with --resume true)", file=sys.stderr)
         return 130
     return 0

@@ -78,7 +78,10 @@ class Plan:
 
 
 def all_records(records: Place) -> list[dict[str, Any]]:
-    """Every record of a place, whatever settings it is of.
+    """Every record of a place that tells of a smaller network, whatever settings it is of.
+
+    The demonstration, steps to a loss (the clip's) and runs whose target could not be met have others, which are left
+    out: they have no name, or nothing to compare.
 
     Args:
         records: Folder or address.
@@ -98,8 +101,9 @@ def all_records(records: Place) -> list[dict[str, Any]]:
         address = joined(records, name)
         with as_record(address):
             record = json.loads(read_text(address) or "")
-            record["recipe"], record["identity"], record["spec"]["method"]["class"]
-        found.append(record)
+            if {"recipe", "latency_ms"} <= record.keys():
+                record["identity"], record["spec"]["method"]["class"]
+                found.append(record)
     return found
 
 

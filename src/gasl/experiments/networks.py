@@ -48,14 +48,19 @@ def factory(name: str, options: Mapping[str, object] | None = None) -> Callable[
     else:
         try:
             make = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"model {name!r} cannot be imported: {error}") from error
+        except Exception as error:  # a user's module may raise whatever it likes
+            reason = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+            raise InputError(f"model {name!r} cannot be imported: {reason}") from error
+        if not callable(make):
+            raise InputError(f"{name} is a {type(make).__name__}; a class or a function that makes a network is wanted")
 
     def build() -> nn.Module:
         try:
             made = make(**given)
         except TypeError as error:
             raise InputError(f"{name} does not take {given or 'no arguments'}: {error}") from error
+        except Exception as error:
+            raise InputError(f"{name} with {given or 'no arguments'} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, nn.Module):
             raise InputError(f"{name} makes a {type(made).__name__}, not an nn.Module")
         return made

@@ -1,6 +1,7 @@
 """From a spec to a smaller network and its record: train, sparsify, remove, tune, measure, write."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from gasl.data import DataSplits, ImageSet, default_preprocess, load
-from gasl.errors import InputError
+from gasl.errors import FileError, InputError
 from gasl.experiments.beginning import beginning
+from gasl.experiments.identity import described
 from gasl.experiments.networks import factory, network
 from gasl.experiments.record import Outcome, write_record
 from gasl.experiments.spec import RunSpec
 from gasl.files import save
+from gasl.files.whole import whole_file
 from gasl.measure import Example, compare
 from gasl.sparsifier import Sparsifier
 from gasl.structure.running import undisturbed
@@ -28,6 +31,7 @@ from gasl.training.spread import NormSpread
 
 __all__ = ["SPARSE", "RunOptions", "train_dense", "train_run"]
 
+SPEC = "spec.json"  # what a folder's run was asked to do
 SPARSE = "sparse.safetensors"  # the network before removal and tuning, from which another run may go on
 
 
@@ -84,6 +88,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
     options = options or RunOptions()
     data = load(spec.data, options.data_dir)
     with locked(out), torch.random.fork_rng():
+        _same_run(out / SPEC, spec, options.resume)
         torch.manual_seed(spec.seed)
         build = factory(spec.model, spec.model_args)
         dense = network(build, None if spec.weights is None else Path(spec.weights))
@@ -141,6 +146,31 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         return write_record(out, outcome, costs, errors, part.images[:1])
 
 
+def _same_run(path: Path, spec: RunSpec, resume: bool) -> None:
+    """Refuse to go on with a run of other settings: its later phases would begin with what those made of it."""
+    wanted = described(spec)
+    if not any((path.parent / phase).exists() for phase in ("dense", "sparse", "tune")):
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=1))
+    elif resume and path.is_file():
+        try:
+            before = _entries(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise FileError(f"{path} is damaged ({error}); start anew in another folder") from error
+        now = _entries(wanted)
+        if differing := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+            changes = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} here" for name in differing)
+            raise InputError(f"{path.parent} holds another run ({changes}); use its settings, or choose another folder")
+
+
+def _entries(spec: object, name: str = "") -> dict[str, object]:
+    """Every number and text of a nested description, under its dotted name."""
+    if not isinstance(spec, dict):
+        return {name: spec}
+    inner = [_entries(value, f"{name}.{key}" if name else str(key)) for key, value in spec.items()]
+    return {key: value for entries in inner for key, value in entries.items()}
+
+
 def train_dense(spec: RunSpec, options: RunOptions) -> None:
     """The dense phase of a run alone, for all runs that begin with it.
 
@@ -187,7 +217,7 @@ def _fit(
     dense: nn.Module | None = None,
 ) -> FitResult:
     sparse = phase == "sparse"
-    return fit(
+    result = fit(
         model.train(),
         data,
         folder,
@@ -204,3 +234,6 @@ def _fit(
         callbacks=callbacks,
         teacher=None if spec.phase(phase).teacher is None else dense,
     )
+    if not all(bool(tensor.isfinite().all()) for tensor in model.parameters()):
+        raise InputError(f"the phase {phase} diverged: weights are infinite or no numbers; take a lower {phase}.lr")
+    return result

@@ -17,7 +17,7 @@ from gasl.errors import InputError, MissingExtraError, unknown_name
 from gasl.files.whole import whole_file
 from gasl.measure.example import Example
 from gasl.removal.verify import largest_difference
-from gasl.structure.checks import checked
+from gasl.structure.checks import bare
 from gasl.structure.running import output_tensors, undisturbed
 
 __all__ = ["export"]
@@ -64,7 +64,7 @@ def export(
     target = Path(path)
     if target.suffix not in _WRITERS:
         raise unknown_name("suffix of an exported network", target.suffix, _WRITERS)
-    model = checked(model)
+    model = bare(model)
     example = Example.of(example_inputs).on(model)
     # torch.export takes a batch of 1 as a constant, so a free batch is traced with 2
     traced = example.at(max(2, example.batch)) if dynamic_batch else example

@@ -28,7 +28,7 @@ from gasl.removal.resize import (
     set_gather,
     set_tensors,
 )
-from gasl.structure.checks import checked
+from gasl.structure.checks import bare, checked
 from gasl.structure.gather import GatherLinear
 
 __all__ = ["load", "save"]
@@ -62,7 +62,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         >>> load(path, build=lambda: nn.Linear(9, 2))  # the file's shapes win
         Linear(in_features=4, out_features=2, bias=True)
     """
-    model = checked(model)
+    model = bare(model)
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor) or name.rpartition(".")[2] == "_extra_state":
             raise InputError(f"{name!r} is a {type(value).__name__}; only parameters and buffers can be saved")
@@ -102,6 +102,8 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         False
     """
     tensors, layout = _read(Path(path))
+    if isinstance(build, nn.Module):
+        raise InputError(f"build must be a function that makes the network, got a {type(build).__name__}; lambda: it")
     model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must make an nn.Module, got {type(model).__name__}")

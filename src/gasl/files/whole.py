@@ -40,7 +40,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
+            (Path(folder) / "mode").touch()  # what the user's umask gives; some writers take less
             yield temporary
+            temporary.chmod((Path(folder) / "mode").stat().st_mode)
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())  # else a power cut can leave the new name on empty content
             temporary.replace(target)

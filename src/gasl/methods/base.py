@@ -189,8 +189,8 @@ def check_number(name: str, value: float) -> None:
         Traceback (most recent call last):
         gasl.errors.InputError: alpha must be a finite number >= 0, got -1.0
     """
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{name} must be a finite number >= 0, got {value}")
+    if not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number >= 0, got {value!r}")
 
 
 def check_choice(name: str, value: str, known: Sequence[str] | Mapping[str, Any]) -> None:

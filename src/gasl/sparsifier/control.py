@@ -194,12 +194,15 @@ class Controller:
         own = {} if self._state is None else {name: getattr(self._state, name) for name in ("pressure", "due")}
         gone = None if self._state is None else copies(self._state.gone)
         known = {"errors": dict(self._errors), "start": self._start, "floors": self._now, "ended": self.ended}
-        return {**known, "costs": self._share.counted, "gone": gone, **own}
+        begun = {"whole": self._share.whole, "fair": dict(self._fair)}
+        return {**known, **begun, "costs": self._share.counted, "gone": gone, **own}
 
     def load_state_dict(self, saved: Mapping[str, Any], groups: UnitGroups | WeightGroups, state: State) -> None:
         """Go on where :meth:`state_dict` was taken."""
         self._errors, self._start = dict(saved["errors"]), float(saved["start"])
         self.ended, self._share.counted = saved.get("ended"), saved.get("costs")
+        # What is whole was counted anew when this was made, perhaps of a network whose units had died already.
+        self._share.whole, self._fair = saved.get("whole", self._share.whole), saved.get("fair", self._fair)
         state.pressure, state.due = saved["pressure"], saved["due"]
         state.gone = copies(saved["gone"], groups.zero().device)
         if saved["floors"] is not None:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gasl.errors import InputError
 from gasl.methods.base import Method, check_number
 from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
@@ -85,6 +86,7 @@ class Sparsifier:
         seed: int = 0,
     ) -> None:
         self.model = unwrapped(model)
+        self._over = False  # what the method had added to the network is gone
         self.method = method
         made = set_up(model, method, example_inputs, protect, min_units, seed)
         self.structure, self.groups, self.state, self.posterior, floors, self._protect = made
@@ -129,6 +131,7 @@ class Sparsifier:
         Raises:
             InputError: If there is no strength and no loss to calibrate it with.
         """
+        self._check_not_over()
         self._stepping.prepare(loss)
         frozen = self._stepping.frozen is not None
         return self.groups.zero() if frozen else self.method.penalty(self.groups, self.state)
@@ -179,17 +182,26 @@ class Sparsifier:
         """
         return folded(self.model)
 
+    def _check_not_over(self) -> None:
+        if self._over:
+            raise InputError(
+                f"what {type(self.method).__name__} had added to the network is gone since finish() or detach(); "
+                "look with folded() or sparsity() before, and make a new Sparsifier to go on"
+            )
+
     def _plain(self) -> nn.Module:
+        self._check_not_over()
         return self.model if self.posterior is None else self.folded()
 
     def finish(self) -> nn.Module:
-        """Remove what died. The network itself is not touched.
+        """Remove what died. The network's own weights are not touched; what the method added to it goes.
 
         Returns:
             A new, smaller network with the same outputs; :attr:`removal` says what went and how exactly they agree.
 
         Raises:
             RemovalError: If an output would have changed.
+            InputError: If the method's gates or noise are gone, since this was called before.
         """
         protect, round_to = self._protect_names, self._round_to
         small, self.removal = shrink(self._plain(), self._example_inputs, protect=protect, round_to=round_to)
@@ -210,12 +222,14 @@ class Sparsifier:
         """
         self.release()
         restore(self.model)
+        self._over = self._over or self.posterior is not None
         self.posterior = self.state.posterior = None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that lives: strength, step count, generator, factors, rates, norms, cut and frozen groups."""
         return {
             "axes": list(self.groups.names),
+            "method": type(self.method).__name__,
             **remember(self.state),
             "control": None if self.controller is None else self.controller.state_dict(),
             "norms": copies(self.groups.known),
@@ -226,7 +240,8 @@ class Sparsifier:
         """Go on where :meth:`state_dict` was taken, with the weights of that moment (loaded before or after).
 
         Raises:
-            InputError: If the state belongs to other axes, or is not one of a sparsifier.
+            InputError: If the state belongs to other axes, another method, or a training with a target where this has
+                none or none where this has one; or is not one of a sparsifier.
         """
         check_saved(state, self.state_dict())
         device = self.groups.zero().device

@@ -23,15 +23,23 @@ def check_saved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         now: The sparsifier's state as it is.
 
     Raises:
-        InputError: If something is missing, or the axes are others.
+        InputError: If something is missing, or axes, method or the kind of controller are others.
 
     Example:
         >>> check_saved({"axes": ["fc1"]}, {"axes": ["fc1"]})
     """
-    if missing := now.keys() - saved.keys():
+    if missing := now.keys() - saved.keys() - {"method"}:
         raise InputError(f"this is no state of a sparsifier: it lacks {', '.join(sorted(missing))}")
     if list(saved["axes"]) != list(now["axes"]):
         raise InputError(f"this state is of axes {list(saved['axes'])}, the network has {list(now['axes'])}")
+    if (was := saved.get("method")) is not None and was != now["method"]:
+        raise InputError(f"this state is of the method {was}, the sparsifier has {now['method']}; make it with {was}")
+    had, has = (state.get("control") is not None for state in (saved, now))
+    if had != has:
+        raise InputError(
+            f"this state is of a training {'with' if had else 'without'} a target, the sparsifier has "
+            f"{'one' if has else 'none'}; make it {'with' if had else 'without'} target="
+        )
 
 
 def copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None) -> list[Tensor] | None:

@@ -55,6 +55,7 @@ def set_up(
         >>> set_up(model, Method(), torch.zeros(2, 4), ["0.in"], 2, seed=0).floors
         {'0.in': 2, '0': 2}
     """
+    check_method(method)
     network = unwrapped(model)
     structure = trace(finite(network), example_inputs)
     protected, floors = protected_axes(protect, structure, network), unit_floors(min_units, structure)
@@ -71,6 +72,25 @@ def set_up(
     places = partial(places_of, network, structure, method, groups, floors, protect)
     posterior = state.posterior = attach_posterior(model, method, places, Draws(state.generator, seed))
     return Setup(structure, groups, state, posterior, floors, protected)
+
+
+def check_method(method: object) -> None:
+    """Refuse what is no method: a class that was not called, a name.
+
+    Args:
+        method: What was given.
+
+    Raises:
+        InputError: If it is none.
+
+    Example:
+        >>> check_method(Method)
+        Traceback (most recent call last):
+        gasl.errors.InputError: method must be a method as gasl.GASL(strength=0.1), got the class Method; call it
+    """
+    if not isinstance(method, Method):
+        got = f"the class {method.__name__}; call it" if isinstance(method, type) else f"{method!r}"
+        raise InputError(f"method must be a method as gasl.GASL(strength=0.1), got {got}")
 
 
 def check_sizes(groups: UnitGroups | WeightGroups, shapes: Sequence[torch.Size]) -> None:

@@ -35,6 +35,7 @@ class Share:
 
     Attributes:
         goal: The share that is wanted.
+        whole: What the whole network counts; of a latency 1.
         fixed: Of a latency what no removal takes, once it is known.
         product: Whether it is made of products of widths, so that :meth:`costs` bound what units take together.
         counted: Costs of an earlier look, and the share that was left then.
@@ -62,13 +63,13 @@ class Share:
         self._example_inputs = example_inputs
         self._floors = floors
         self._known: dict[tuple[int, ...], float] = {}
-        self._whole, self.milliseconds, self._dense = 1.0, 0.0, None
+        self.whole, self.milliseconds, self._dense = 1.0, 0.0, None
         if target.kind == "latency":
             _check_usable(target.device)
             self._dense = duplicate(whole.model).to(target.device)
             self.milliseconds = self._time(_CAREFUL, {"whole": self._dense})["whole"]
         else:
-            self._whole = self(whole)
+            self.whole = self(whole)
         self.product = target.kind != "latency" and not isinstance(target.sparsity, Mapping)
         self.counted: tuple[float, dict[str, float]] | None = None
         self.goal = target.goal(self.milliseconds)
@@ -76,14 +77,14 @@ class Share:
     def __call__(self, look: Look) -> float:
         """The share of the whole that the removal would leave."""
         if self.target.kind == "units":
-            return self._units(look.counts) / self._whole
+            return self._units(look.counts) / self.whole
         key = tuple(look.counts.values())
         if key not in self._known:
             small = look.smaller()
             self._known[key] = self._count(small, _SECONDS)
             if self._dense is not None and self._known[key] <= self.goal:  # a lucky moment is no goal reached
                 self._known[key] = self._count(small, _CAREFUL)
-        return self._known[key] / self._whole
+        return self._known[key] / self.whole
 
     def costs(self, look: Look, left: float, units: Mapping[str, Sequence[int]], at_once: int = 1) -> dict[str, float]:
         """What one unit of each axis takes at most.
@@ -126,9 +127,9 @@ class Share:
             The share; the medians of the whole and of the smaller network, measured in turn.
         """
         if self.target.kind == "units":
-            return self._units(widths) / self._whole, None
+            return self._units(widths) / self.whole, None
         if self._dense is None:
-            return self._count(small, _CAREFUL) / self._whole, None
+            return self._count(small, _CAREFUL) / self.whole, None
         found = self._measured(_CAREFUL, {"whole": self._dense, "small": duplicate(small).to(self.target.device)})
         whole, after = found["whole"].median, found["small"].median
         return after / whole, (whole, after)

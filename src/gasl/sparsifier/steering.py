@@ -52,6 +52,8 @@ def controller_of(
     """
     if target is None:
         return None
+    if not isinstance(target, Target):
+        raise InputError(f"target must be a target as gasl.Target(macs=0.25), got {target!r}")
     exact = stochastic(method) is not None or getattr(method, "step", "proximal") == "proximal"
     if not (method.cuts or (method.kills and exact)):
         raise InputError(

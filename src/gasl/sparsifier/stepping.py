@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gasl.errors import InputError
 from gasl.groups.units import UnitGroups, versions
 from gasl.groups.weights import WeightGroups
 from gasl.methods.base import Method, State, check_number
@@ -95,6 +96,8 @@ class Stepping:
 
     def add(self, optimizer: Optimizer, driving: bool = False) -> None:
         """Watch an optimizer from now on; a driving one's own hooks call :meth:`step`."""
+        if not hasattr(optimizer, "register_step_post_hook"):
+            raise InputError(f"an optimizer of PyTorch is wanted, the one that takes the steps; got {optimizer!r}")
         if isinstance(posterior := self._state.posterior, Posterior) and optimizer not in self._watch:
             check_own(optimizer, dict(posterior.named_parameters()))
         self._watch.add(optimizer, driving)

@@ -63,8 +63,12 @@ class Target:
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise InputError(f"a target is one of latency_ms, macs, params and sparsity, got {got}; leave one of them")
+        if self.sparsity == {}:
+            raise InputError("sparsity must name an axis or be a number, got {}; 0.8 removes 80 % of all units")
         numbers = self.sparsity if isinstance(self.sparsity, Mapping) else {given[0]: getattr(self, given[0])}
         for name, value in numbers.items():
+            if not isinstance(value, int | float):
+                raise InputError(f"{name} must be a number, got {value!r}")
             if name == "latency_ms" and not 0 < value < float("inf"):
                 raise InputError(f"latency_ms must be positive and finite, got {value}")
             if name != "latency_ms" and not 0 < value < 1:
@@ -75,6 +79,8 @@ class Target:
             raise InputError(f"device must be one that PyTorch knows, as 'cpu', got {self.device!r}") from error
         for name in ("batch", "threads", "steps"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise InputError(f"{name} must be a whole number, got {value!r}")
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
 

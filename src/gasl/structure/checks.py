@@ -13,7 +13,7 @@ from gasl.structure.parts import modules_of, tensors_of
 from gasl.structure.replaced import attached
 from gasl.structure.running import unwrapped
 
-__all__ = ["checked", "finite", "traceable"]
+__all__ = ["bare", "checked", "finite", "traceable"]
 
 _QUANTISED = re.compile(r"torch\.ao\..*\.quantized\b")  # the modules that hold packed integers
 
@@ -55,6 +55,31 @@ def checked(model: nn.Module) -> nn.Module:
     return model
 
 
+def bare(model: nn.Module) -> nn.Module:
+    """The network behind its wrappers, if no sparsifier's posterior is attached to it.
+
+    Args:
+        model: A network, wrapped or not.
+
+    Returns:
+        The network itself.
+
+    Raises:
+        InputError: If :func:`checked` does, or there are gates or a posterior in it.
+
+    Example:
+        >>> bare(nn.Linear(2, 1))
+        Linear(in_features=2, out_features=1, bias=True)
+    """
+    model = checked(model)
+    if attached(model):
+        raise InputError(
+            f"{type(model).__name__} has gates or a posterior of a sparsifier in it; call the sparsifier's finish(), "
+            "folded() or detach() first"
+        )
+    return model
+
+
 def traceable(model: nn.Module) -> nn.Module:
     """The network behind its wrappers, if its units can be followed and removed.
 
@@ -73,12 +98,7 @@ def traceable(model: nn.Module) -> nn.Module:
         Traceback (most recent call last):
         gasl.errors.InputError: Linear has the parameter 'weight' of type torch.complex64; complex weights have no ...
     """
-    model = checked(model)
-    if attached(model):
-        raise InputError(
-            f"{type(model).__name__} has gates or a posterior of a sparsifier in it; call the sparsifier's finish(), "
-            "folded() or detach() first"
-        )
+    model = bare(model)
     for name, tensor in model.named_parameters():
         if tensor.is_complex():
             reason = f"of type {tensor.dtype}; complex weights have no rule: hold real and imaginary parts apart"

@@ -22,7 +22,7 @@ from gasl.training.folder import CHECKPOINT, begin, locked
 from gasl.training.layout import lay_out, layout_for
 from gasl.training.norms import FreshNorms
 from gasl.training.record import History, Schedule
-from gasl.training.shell import lightning, quiet
+from gasl.training.shell import lightning, quiet, told
 
 __all__ = ["FitResult", "fit"]
 
@@ -148,7 +148,8 @@ def fit(
         lay_out(model, layout)
         stack.callback(lay_out, model, torch.contiguous_format)
         classifier = Classifier(model, config, teacher, layout)
-        trainer.fit(classifier, training, validation, ckpt_path=checkpoint, weights_only=True)
+        with told():
+            trainer.fit(classifier, training, validation, ckpt_path=checkpoint, weights_only=True)
     trained_on = "cpu" if device.type == "cpu" else describe_device(device)
     return FitResult(model, sparsity.sparsifier if sparsity else None, history.rows, trained_on)
 

@@ -1,6 +1,7 @@
 """Lightning, where it is installed; every module that needs it imports it from here."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,35 @@ from gasl.errors import MissingExtraError
 
 try:
     import lightning.pytorch as lightning
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
 except ImportError as error:
     raise MissingExtraError(f'training needs {error.name}; pip install "gasl[train]"') from error
 
-__all__ = ["lightning", "quiet"]
+__all__ = ["lightning", "quiet", "told"]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Lets the caller know that training was broken off: Lightning ends the process as if by itself.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C.
+        SystemExit: With 143, as shells say it, after a termination signal.
+
+    Example:
+        >>> with told():
+        ...     raise SIGTERMException
+        Traceback (most recent call last):
+        SystemExit: 143
+    """
+    try:
+        yield
+    except SIGTERMException as error:
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
