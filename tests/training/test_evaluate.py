@@ -46,3 +46,10 @@ def test_preprocessing_counts(splits: DataSplits) -> None:
 
     error_percent(Spy(), splits.test, preprocess=Preprocess(crop=4))
     assert seen[0].shape[-2:] == (4, 4)
+
+
+def test_each_of_several_processes_counts_all_images(splits: DataSplits, net: nn.Module, monkeypatch) -> None:
+    alone = error_percent(net, splits.validation)
+    for name, value in {"is_initialized": True, "get_world_size": 2, "get_rank": 1}.items():
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    assert error_percent(net, splits.validation) == alone

@@ -77,6 +77,7 @@ def train(
         hardware: What to train on.
     """
     from gasl.experiments.run import RunOptions, train_run
+    from gasl.training.shell import first_process
 
     spec = RunSpec(
         model=model,
@@ -97,7 +98,9 @@ def train(
     options = RunOptions(
         data_dir=data_dir, resume=resume, progress=progress, tensorboard=tensorboard, hardware=hardware
     )
-    _show(train_run(spec, out, options), out)
+    result = train_run(spec, out, options)
+    if first_process():
+        _show(result, out)
 
 
 def run(

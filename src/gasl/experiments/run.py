@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from gasl.training import error_percent
 from gasl.training.config import Hardware
 from gasl.training.folder import locked
 from gasl.training.run import FitResult, fit
-from gasl.training.shell import lightning
+from gasl.training.shell import first_process, lightning
 from gasl.training.spread import NormSpread
 
 __all__ = ["SPARSE", "RunOptions", "train_dense", "train_run"]
@@ -87,8 +88,12 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
     """
     options = options or RunOptions()
     data = load(spec.data, options.data_dir)
-    with locked(out), torch.random.fork_rng():
-        _same_run(out / SPEC, spec, options.resume)
+    # Of several processes on one run, which Lightning starts, the first holds the folder for all, and speaks for all.
+    first = first_process()
+    options = options if first else dataclasses.replace(options, say=lambda _: None)
+    with locked(out) if first else nullcontext(), torch.random.fork_rng():
+        if first:
+            _same_run(out / SPEC, spec, options.resume)
         torch.manual_seed(spec.seed)
         build = factory(spec.model, spec.model_args)
         dense = network(build, None if spec.weights is None else Path(spec.weights))

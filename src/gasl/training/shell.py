@@ -14,7 +14,17 @@ try:
 except ImportError as error:
     raise MissingExtraError(f'training needs {error.name}; pip install "gasl[train]"') from error
 
-__all__ = ["lightning", "quiet", "told"]
+__all__ = ["first_process", "lightning", "quiet", "told"]
+
+
+def first_process() -> bool:
+    """Whether this is the first of the processes that train one network, or the only one.
+
+    Example:
+        >>> first_process()
+        True
+    """
+    return int(getattr(lightning.utilities.rank_zero_only, "rank", 0)) == 0
 
 
 @contextmanager
