@@ -59,7 +59,7 @@ def factory(name: str, options: Mapping[str, object] | None = None) -> Callable[
             made = make(**given)
         except TypeError as error:
             raise InputError(f"{name} does not take {given or 'no arguments'}: {error}") from error
-        except Exception as error:
+        except Exception as error:  # and so may its constructor
             raise InputError(f"{name} with {given or 'no arguments'} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, nn.Module):
             raise InputError(f"{name} makes a {type(made).__name__}, not an nn.Module")

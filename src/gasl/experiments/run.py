@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gasl.data import DataSplits, ImageSet, default_preprocess, load
-from gasl.errors import FileError, InputError
+from gasl.errors import InputError
 from gasl.experiments.beginning import beginning
 from gasl.experiments.identity import described
 from gasl.experiments.networks import factory, network
@@ -25,7 +25,7 @@ from gasl.sparsifier import Sparsifier
 from gasl.structure.running import undisturbed
 from gasl.training import error_percent
 from gasl.training.config import Hardware
-from gasl.training.folder import locked
+from gasl.training.folder import check_same, locked
 from gasl.training.run import FitResult, fit
 from gasl.training.shell import first_process, lightning
 from gasl.training.spread import NormSpread
@@ -158,22 +158,7 @@ def _same_run(path: Path, spec: RunSpec, resume: bool) -> None:
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(wanted, indent=1))
     elif resume and path.is_file():
-        try:
-            before = _entries(json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise FileError(f"{path} is damaged ({error}); start anew in another folder") from error
-        now = _entries(wanted)
-        if differing := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
-            changes = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} here" for name in differing)
-            raise InputError(f"{path.parent} holds another run ({changes}); use its settings, or choose another folder")
-
-
-def _entries(spec: object, name: str = "") -> dict[str, object]:
-    """Every number and text of a nested description, under its dotted name."""
-    if not isinstance(spec, dict):
-        return {name: spec}
-    inner = [_entries(value, f"{name}.{key}" if name else str(key)) for key, value in spec.items()]
-    return {key: value for entries in inner for key, value in entries.items()}
+        check_same(path, wanted)
 
 
 def train_dense(spec: RunSpec, options: RunOptions) -> None:

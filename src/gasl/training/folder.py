@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ if sys.platform != "win32":
 else:
     import msvcrt
 
-__all__ = ["CHECKPOINT", "begin", "locked"]
+__all__ = ["CHECKPOINT", "begin", "check_same", "locked"]
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 _DESCRIPTION = "run.json"
@@ -94,18 +94,49 @@ def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> Path | 
     if checkpoint.is_file():
         if not resume:
             raise InputError(f"{folder} holds a run; resume it, or choose another folder")
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise FileError(f"{path} cannot be read ({error}); choose another folder") from error
-        differing = sorted(k for k in {*before, *wanted} - {"epochs"} if before.get(k) != wanted.get(k))
-        if differing:
-            changes = ", ".join(f"{k}: {before.get(k)} there, {wanted.get(k)} here" for k in differing)
-            raise InputError(f"{folder} holds another run ({changes}); use its settings, or choose another folder")
+        check_same(path, wanted, besides={"epochs"})
         _check(checkpoint)
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1))
     return checkpoint if checkpoint.is_file() else None
+
+
+def check_same(path: Path, wanted: Mapping[str, Any], besides: Collection[str] = ()) -> None:
+    """Refuses to go on with a run of other settings.
+
+    Args:
+        path: What the folder's run was asked to do, as JSON.
+        wanted: What is asked for now; a nested mapping counts by each of its entries.
+        besides: Entries that may differ.
+
+    Raises:
+        InputError: If it was another run; each entry that differs is named.
+        FileError: If the file is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "run.json"
+        >>> _ = path.write_text('{"phase": {"lr": 0.1}}')
+        >>> check_same(path, {"phase": {"lr": 0.2}})
+        Traceback (most recent call last):
+        gasl.errors.InputError: ... holds another run (phase.lr: 0.1 there, 0.2 here); use its settings, or choose ...
+    """
+    try:
+        before = _entries(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read ({error}); choose another folder") from error
+    now = _entries(wanted)
+    if differing := sorted(k for k in {*before, *now} - set(besides) if before.get(k) != now.get(k)):
+        changes = ", ".join(f"{k}: {before.get(k)} there, {now.get(k)} here" for k in differing)
+        raise InputError(f"{path.parent} holds another run ({changes}); use its settings, or choose another folder")
+
+
+def _entries(settings: object, name: str = "") -> dict[str, object]:
+    """Every number and text of nested settings, under its dotted name."""
+    if not isinstance(settings, Mapping):
+        return {name: settings}
+    inner = [_entries(value, f"{name}.{key}" if name else str(key)) for key, value in settings.items()]
+    return {key: value for entries in inner for key, value in entries.items()}
 
 
 def _check(checkpoint: Path) -> None:
