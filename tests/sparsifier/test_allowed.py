@@ -28,6 +28,12 @@ def flat():
     return net, torch.zeros(2, 2, 5, 5)
 
 
+def gathered():
+    """The first input feature that goes costs a gather of all, which is more than it takes with it."""
+    layers = (nn.Linear(60, 10), nn.ReLU(), nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
+    return nn.Sequential(*layers), torch.zeros(2, 60)
+
+
 def look_at(build, target):
     torch.manual_seed(0)
     net, x = build()
@@ -64,7 +70,7 @@ def test_near_the_goal_every_axis_goes_on():
 
 
 @pytest.mark.parametrize("kind", ["sparsity", "params", "macs"])
-@pytest.mark.parametrize("build", [deep, flat])
+@pytest.mark.parametrize("build", [deep, flat, gathered])
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.1, 0.9), st.randoms(use_true_random=False))
 def test_whatever_goes_the_goal_is_not_passed(kind, build, goal, random):
@@ -94,6 +100,13 @@ def test_costs_are_what_a_unit_takes_with_it():
     costs = share.costs(look, 1.0, there(look))
     assert {name: round(100 * cost) for name, cost in costs.items()} == {"0": 10, "3.in": 1, "3": 1}  # of 100 units
     assert share.costs(look.without({"0": [0]}), 0.99, {}) is costs
+
+
+def test_the_first_of_an_axis_may_cost_more_than_it_takes():
+    look, share = look_at(gathered, Target(macs=0.5))
+    units = there(look)
+    assert share(look.without({"0.in": [0]})) > 1
+    assert share.costs(look, 1.0, units)["0.in"] == pytest.approx(11 / share.whole)  # ten products, one moved
 
 
 def test_the_last_unit_is_one_of_the_widest_axis():

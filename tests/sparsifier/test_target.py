@@ -1,6 +1,7 @@
 """A target is met to within a hundredth or one unit, by exact zeros, and then nothing dies any more."""
 
 import copy
+import math
 import re
 
 import pytest
@@ -301,6 +302,16 @@ def test_gates_meet_it_too(method):
     with torch.no_grad():
         out = model(x)
         torch.testing.assert_close(sparsifier.finish()(x), out, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [L0(strength=1e-4), gasl.SparseVD(strength=1e-4)])
+def test_slow_gates_are_not_pushed_without_end(method):
+    """They move as their optimizer lets them; a strength that grew all the while would take them all at once."""
+    model = network("mlp")
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(sparsity=0.6, steps=10))
+    train(model, sparsifier, torch.optim.Adam(sparsifier.param_groups(), lr=1e-9), 500, "mlp")
+    assert not sparsifier.reached.met
+    assert 1e-4 * 20 < sparsifier.strength < 1.01e-4 * 20 * math.exp(3)
 
 
 AXES = {"sparsity": {"0": 0.7, "0.in": 0.5}}

@@ -92,12 +92,20 @@ class Posterior(nn.Module, ABC):
 
     @torch.no_grad()
     def freeze(self, tensors: dict[str, Tensor]) -> None:
-        """From now on training, too, reads the parameters times the factors of this moment.
+        """From now on training, too, reads what test mode reads at this moment.
+
+        Survivors' factors are multiplied into the parameters: one that is learned behind a factor of a few percent
+        would learn by its square more slowly. What is dead stays 0.
 
         Args:
             tensors: The network's parameters by name.
         """
-        self._fixed = {name: self.factor(name, tensors[name]).clone() for name in self.names}
+        if self._fixed is not None:
+            return
+        factors = {name: self.factor(name, tensors[name]).clone() for name in self.names}
+        for name, factor in factors.items():
+            tensors[name].mul_(factor)
+        self._fixed = {name: (factor != 0).to(factor) for name, factor in factors.items()}
 
     @torch.no_grad()
     def fold_(self, tensors: dict[str, Tensor]) -> None:

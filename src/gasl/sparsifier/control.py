@@ -28,6 +28,7 @@ __all__ = ["Controller"]
 _APART = 5  # steps between two checks at least
 _WHOLE = ""  # the name under which the error of the whole network is kept
 _PUSH = 0.1  # by how much the logarithm of the strength grows in each check when it is late
+_PUSHES = 30  # and how often gates are pushed at most: they move as fast as their optimizer lets them, however pressed
 _SPAN = 20.0  # how far the strength may go from where it began, before it is late
 _AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
 
@@ -82,6 +83,7 @@ class Controller:
         self._errors: dict[str, float] = {}  # of the check before
         self._start = 0.0
         self._state = state
+        self._gated = state is not None and state.posterior is not None
         self._now: dict[str, int] | None = None  # floors that were set
         whole = self._look()
         self._sizes = {axis.name: axis.size for axis in whole.structure.axes}
@@ -185,6 +187,7 @@ class Controller:
         wanted = wanted_share(step, self.target.horizon, goal)
         error = left - wanted if name == _WHOLE else log(left / wanted)
         late = max(0, step - self.target.horizon) // self.every
+        late = min(late, _PUSHES) if self._gated else late
         before, self._errors[name] = self._errors.get(name, 0.0), error
         span, push = (_SPAN, _PUSH) if name == _WHOLE else (_AXES_APART, _PUSH / 2)
         return next_strength(now, start, error, before, late, span=span, push=push)

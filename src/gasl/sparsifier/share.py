@@ -106,15 +106,23 @@ class Share:
         return self.counted[1]
 
     def _cost(self, look: Look, left: float, name: str, units: Sequence[int], at_once: int) -> float:
-        """What the weakest unit takes, and the strongest; where they differ, as maps of many features, some more."""
+        """What the weakest unit takes, and then the strongest; where they differ, as maps of many features, some more.
 
-        def least(tried: Sequence[Sequence[int]]) -> list[float]:
-            return [self(look.without({name: some})) for some in tried]
+        The first of all may take less than those that follow, or cost: single input features are gathered.
+        """
 
-        found = least([units[:at_once], units[-at_once:]])
-        if found[0] != found[1]:
-            found += least([units[k : k + at_once] for k in range(0, len(units), max(at_once, len(units) // _TRIED))])
-        return (left - min(found)) / at_once
+        def without(*some: Sequence[int]) -> float:
+            return self(look.without({name: [unit for them in some for unit in them]}))
+
+        first, others = units[:at_once], units[at_once:]
+        less = without(first)
+        taken = [left - less]
+        if len(others) >= at_once:
+            taken.append(less - without(first, others[-at_once:]))
+            if abs(taken[0] - taken[1]) > 1e-12:
+                places = range(0, len(others), max(at_once, len(others) // _TRIED))
+                taken += [less - without(first, others[k : k + at_once]) for k in places]
+        return max(taken) / at_once
 
     def final(self, small: nn.Module, widths: Mapping[str, int]) -> tuple[float, tuple[float, float] | None]:
         """The share that a smaller network is of the whole, and of a latency the milliseconds of both.

@@ -18,6 +18,7 @@ from gasl.structure.running import named_tensors
 __all__ = ["WeightController"]
 
 _CHECKS, _APART = 200, 2
+_PUSHES = 60  # of gates, by 20 times in all, as for units
 
 
 class WeightController:
@@ -114,6 +115,7 @@ class WeightController:
         if left <= goal + 1e-9:
             return True
         late = max(0, state.step - self.target.horizon) // self.every
+        late = late if state.posterior is None else min(late, _PUSHES)
         before, self._error = self._error, left - wanted
         state.strength = next_strength(state.strength, self._start, self._error, before, late)
         return False
