@@ -197,3 +197,22 @@ def test_the_wrapper_of_distributed_training_is_looked_through(tmp_path):
         assert gasl.Sparsifier(compiled, gasl.GASL(strength=0.1), examples(model)).model is model
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"protect": [nn.Linear(1, 1)]}, "protect takes names of axes or modules, got Linear"),
+        ({"min_units": 0.5}, "min_units must be a whole number of units, or one by axis, got 0.5"),
+        ({"min_units": {"0": "2"}}, "min_units must be a whole number of units, or one by axis, got '2'"),
+        ({"seed": 2**63}, "seed must be a whole number from 0 to"),
+        ({"example_inputs": torch.zeros(0, 6)}, r"at least one example, got a tensor of shape \(0, 6\)"),
+        ({"example_inputs": torch.zeros(2, 6).numpy()}, "must be a tensor, .*, got ndarray"),
+        ({"example_inputs": None}, "must be a tensor, .*, got NoneType"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(options, words):
+    model = mlp()
+    given = {"example_inputs": examples(model), **options}
+    with pytest.raises(InputError, match=words):
+        gasl.Sparsifier(model, gasl.GASL(), **given)

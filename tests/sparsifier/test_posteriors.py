@@ -1,6 +1,7 @@
 """Methods with parameters of their own: in the network while it trains, and gone without a trace afterwards."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -133,6 +134,23 @@ def test_what_is_left_is_learned_as_without_gates(build):
         alive = parameter != 0
         assert torch.equal(found[name], parameter)
         torch.testing.assert_close(found[name].grad[alive], parameter.grad[alive])
+
+
+@pytest.mark.parametrize("method", [L0(strength=0.01), gasl.SparseVD(strength=0.01)])
+@pytest.mark.parametrize("carried", [lambda net: pickle.loads(pickle.dumps(net)), copy.deepcopy])
+def test_a_network_with_gates_is_carried_to_another_process(carried, method):
+    model = mlp()
+    sparsifier = gasl.Sparsifier(model, method, examples(model))
+    x = task(model)[0]
+    other = carried(model)
+    assert type(other[0]) is type(model[0])
+    for net in (model.eval(), other.eval()):
+        assert torch.equal(net(x), model(x))
+    assert not other.train()(x).equal(other(x)) or isinstance(method, L0)  # noise of its own
+    sparsifier.detach()
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert bool((dict(other.named_parameters())["0.weight"] != 0).all())
 
 
 def test_a_floor_is_kept():

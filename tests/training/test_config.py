@@ -24,6 +24,8 @@ from gasl.training import TrainConfig
         {"drop_factor": 1.0},
         {"weight_decay": -1e-9},
         {"seed": -1},
+        {"seed": 2**63},  # no generator takes it
+        {"seed": 0.5},
         {"optimizer": "lbfgs"},
         {"own_lr": 0.0},
         {"decay_from": -1},

@@ -14,7 +14,7 @@ from torch import nn
 from gasl.data import DataSplits, Preprocess
 from gasl.errors import FileError, InputError, MissingExtraError
 from gasl.methods import GASL
-from gasl.training import FitResult, Hardware, TrainConfig, fit
+from gasl.training import FitResult, Hardware, TrainConfig, error_percent, fit
 from gasl.training.shell import lightning
 
 Make = Callable[[], nn.Module]
@@ -73,6 +73,30 @@ def test_precision_is_that_of_the_products_and_not_of_the_weights(
     assert seen == {dtype}
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     assert len(result.history) == 5
+
+
+@pytest.mark.parametrize("precision", ["64-true", "32-true", None])
+def test_double_precision_is_a_phase_s_own(splits: DataSplits, make_net: Make, tmp_path: Path, precision: Any) -> None:
+    """Its network is measured in double, and what comes before or after it, or teaches it, may be in single."""
+    wanted = torch.float64 if precision == "64-true" else torch.float32
+    config = TrainConfig(epochs=1, batch_size=12, precision=precision, teacher=0.5)
+    for given in (torch.float32, torch.float64):
+        model = make_net().to(given)
+        run(model, splits, tmp_path / str(given), config, teacher=make_net().to(given))
+        assert {p.dtype for p in model.parameters()} == {wanted}
+        assert 0 <= error_percent(model, splits.test) <= 100
+
+
+@pytest.mark.parametrize(
+    "hardware",
+    [Hardware(accelerator="abacus"), Hardware(devices=0), Hardware(nodes=0), Hardware(strategy="all at once")],
+)
+def test_what_lightning_cannot_run_on_is_refused_in_words(
+    splits: DataSplits, net: nn.Module, tmp_path: Path, hardware: Hardware
+) -> None:
+    with pytest.raises(InputError, match=r"^Hardware\(.*, precision 32-true: \S"):
+        fit(net, splits, tmp_path / "run", config=CONFIG, hardware=hardware, progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_linear_decay_goes_on_where_it_was_cut_off_in_a_folder_that_was_moved(

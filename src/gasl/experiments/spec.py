@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from gasl.errors import InputError
 from gasl.methods import GASL
-from gasl.methods.base import Method
+from gasl.methods.base import Method, check_seed
 from gasl.removal.rounding import check_round_to
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
@@ -71,8 +71,7 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
-        if self.seed < 0:
-            raise InputError(f"seed must be 0 or more, got {self.seed}")
+        check_seed(self.seed)
         check_round_to(self.round_to)
         if self.start is not None:
             if self.from_scratch:

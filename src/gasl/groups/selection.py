@@ -43,6 +43,9 @@ def protected_axes(protect: Collection[str], structure: Structure, model: nn.Mod
     """
     if isinstance(protect, str):
         raise InputError(f"protect takes a list of names, got the string {protect!r}; write protect=[{protect!r}]")
+    for name in protect:
+        if not isinstance(name, str):
+            raise InputError(f"protect takes names of axes or modules, got {type(name).__name__}; e.g. protect=['fc1']")
     axes = {axis.name: _makers(axis) for axis in structure.axes}
     known = {*axes, *(p.name for p in structure.protected), *(name for name, _ in model.named_modules() if name)}
     for pattern in protect:
@@ -73,6 +76,9 @@ def unit_floors(min_units: int | Mapping[str, int], structure: Structure) -> dic
     """
     sizes = {axis.name: axis.size for axis in structure.axes}
     given = dict(min_units) if isinstance(min_units, Mapping) else {}
+    for count in [*given.values()] if isinstance(min_units, Mapping) else [min_units]:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise InputError(f"min_units must be a whole number of units, or one by axis, got {count!r}")
     for name, count in given.items():
         if name not in sizes:
             raise unknown_name("axis", name, sizes)

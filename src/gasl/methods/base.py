@@ -25,7 +25,17 @@ from torch import Tensor, nn
 from gasl.errors import InputError, unknown_name
 from gasl.maths.norms import Orientation
 
-__all__ = ["Granularity", "Groups", "LearningRate", "Method", "Scope", "State", "check_choice", "check_number"]
+__all__ = [
+    "Granularity",
+    "Groups",
+    "LearningRate",
+    "Method",
+    "Scope",
+    "State",
+    "check_choice",
+    "check_number",
+    "check_seed",
+]
 
 Scope = Literal["filter", "channel", "shape", "depth", "scale", "coupled"]
 Granularity = Literal["unit", "weight"]
@@ -191,6 +201,24 @@ def check_number(name: str, value: float) -> None:
     """
     if not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
         raise InputError(f"{name} must be a finite number >= 0, got {value!r}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what no random generator takes.
+
+    Args:
+        seed: What was given.
+
+    Raises:
+        InputError: If it is not a whole number from 0 to 2^63 - 1.
+
+    Example:
+        >>> check_seed(-1)
+        Traceback (most recent call last):
+        gasl.errors.InputError: seed must be a whole number from 0 to 2^63 - 1, got -1
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
 
 
 def check_choice(name: str, value: str, known: Sequence[str] | Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from gasl.groups.kinds import network_groups
 from gasl.groups.selection import protected_axes, unit_floors
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
-from gasl.methods.base import Method, State
+from gasl.methods.base import Method, State, check_seed
 from gasl.methods.calibration import first_strength
 from gasl.methods.draws import Draws
 from gasl.methods.posterior import Posterior
@@ -56,6 +56,7 @@ def set_up(
         {'0.in': 2, '0': 2}
     """
     check_method(method)
+    check_seed(seed)
     network = unwrapped(model)
     structure = trace(finite(network), example_inputs)
     protected, floors = protected_axes(protect, structure, network), unit_floors(min_units, structure)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from gasl.errors import InputError
+
 __all__ = ["SIDE", "ExampleInputs", "arguments", "call", "copied", "fewer_places", "noise_like"]
 
 SIDE = 64  # places a side that are enough to look at
@@ -23,10 +25,19 @@ def copied(example_inputs: ExampleInputs, model: nn.Module) -> ExampleInputs:
     Returns:
         The same in fresh tensors.
 
+    Raises:
+        InputError: If they are of another kind, or hold no example.
+
     Example:
         >>> copied(torch.zeros(1), nn.Linear(1, 1).double()).dtype
         torch.float64
     """
+    if not isinstance(example_inputs, Tensor | Sequence | Mapping) or isinstance(example_inputs, str):
+        kind = type(example_inputs).__name__
+        raise InputError(f"example_inputs must be a tensor, a tuple of arguments or a dict of named ones, got {kind}")
+    first = next((leaf for leaf in tree_leaves(example_inputs) if isinstance(leaf, Tensor)), None)
+    if first is not None and first.ndim > 0 and len(first) == 0:
+        raise InputError(f"example_inputs must hold at least one example, got a tensor of shape {tuple(first.shape)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), None)
 
     def copy(leaf: object) -> object:

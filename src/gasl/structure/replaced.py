@@ -116,10 +116,26 @@ def _subclass(base: type[nn.Module], attributes: tuple[str, ...], noisy: bool) -
     else:
         body |= {name: property(functools.partial(_read, attribute=name)) for name in attributes}
         body |= {"forward": _noisy(base)} if noisy else {}
+    body["__reduce_ex__"] = _reduced(base, attributes, noisy)
     made: type[nn.Module] = types.new_class(
         f"Replaced{base.__name__}", (base,), {}, lambda namespace: namespace.update(body)
     )
     return made
+
+
+def _blank(base: type[nn.Module], attributes: tuple[str, ...], noisy: bool) -> nn.Module:
+    kind = _subclass(cast(Any, base), attributes, noisy)
+    return kind.__new__(kind)
+
+
+def _reduced(base: type[nn.Module], attributes: tuple[str, ...], noisy: bool) -> Callable[..., Any]:
+    """A class that stands in no module is not found by its name: pickle and copy make it anew."""
+
+    def reduce(self: nn.Module, protocol: Any) -> Any:
+        how = base.__reduce_ex__(self, protocol)
+        return (_blank, (base, attributes, noisy), *how[2:]) if how[1] == (type(self),) else how
+
+    return reduce
 
 
 def _read(module: nn.Module, attribute: str) -> Tensor | None:

@@ -110,9 +110,9 @@ class Classifier(lightning.LightningModule):
         return loss
 
     def on_fit_start(self) -> None:
-        """Puts the teacher where the network is."""
+        """Puts the teacher where the network is, in its floating type."""
         for teacher in self._teachers:
-            teacher.to(self.device)
+            teacher.to(self.device, self.dtype)  # type: ignore[arg-type]  # Lightning allows a name
 
     def _divergence(self, images: Tensor, scores: Tensor) -> Tensor:
         """T^2 KL(teacher || pupil) of softmaxes at temperature T; its gradient is as large as a cross-entropy's."""

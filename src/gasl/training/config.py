@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gasl.errors import InputError, unknown_name
+from gasl.methods.base import check_seed
 
 __all__ = ["Hardware", "Precision", "TrainConfig"]
 
@@ -75,7 +76,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} must be positive and finite, got {value}")
-        for name in ("momentum", "weight_decay", "watch_from", "seed"):
+        check_seed(self.seed)
+        for name in ("momentum", "weight_decay", "watch_from"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise InputError(f"{name} must be 0 or more and finite, got {value}")

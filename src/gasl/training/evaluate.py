@@ -14,7 +14,8 @@ def error_percent(
     """How many of 100 images are put into a wrong class; in each of several processes, of all images.
 
     Args:
-        model: Gives class scores; it is used in evaluation mode, on the device it is on, and left as it was.
+        model: Gives class scores; it is used in evaluation mode, on its device and in its floating type, and left as it
+            was.
         data: The images.
         batch_size: How many at a time.
         preprocess: As in training.
@@ -30,16 +31,16 @@ def error_percent(
         25.0
     """
     preprocess = preprocess or default_preprocess(data.shape)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(()))
     was_training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.no_grad():
-            wrong = torch.zeros((), dtype=torch.int64, device=device)
+            wrong = torch.zeros((), dtype=torch.int64, device=like.device)
             # Not of Batches, of which each of several processes gets its own part.
             for chosen in torch.arange(len(data)).split(batch_size):
-                scores = model(preprocess.evaluate(data.images[chosen]).to(device))
-                wrong += (scores.argmax(1) != data.labels[chosen].to(device)).sum()
+                scores = model(preprocess.evaluate(data.images[chosen]).to(like))
+                wrong += (scores.argmax(1) != data.labels[chosen].to(like.device)).sum()
     finally:
         for module in was_training:
             module.training = True

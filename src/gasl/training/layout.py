@@ -49,9 +49,9 @@ def _takes_channels_last(network: nn.Module, example: Tensor) -> bool:
     try:
         trial = copy.deepcopy(network).eval()
         lay_out(trial, torch.channels_last)
-        device = next((p.device for p in trial.parameters()), example.device)
+        like = next((p for p in trial.parameters() if p.is_floating_point()), example)
         with torch.no_grad():
-            trial(example.to(device, memory_format=torch.channels_last))
+            trial(example.to(like.device, like.dtype, memory_format=torch.channels_last))
     except RuntimeError:
         return False
     return True

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gasl.data import Batches, DataSplits, Preprocess, default_preprocess
-from gasl.errors import MissingExtraError
+from gasl.errors import InputError, MissingExtraError
 from gasl.measure import describe_device
 from gasl.methods.base import Method
 from gasl.sparsifier import Sparsifier, Target
@@ -22,7 +22,7 @@ from gasl.training.folder import CHECKPOINT, begin, locked
 from gasl.training.layout import lay_out, layout_for
 from gasl.training.norms import FreshNorms
 from gasl.training.record import History, Schedule
-from gasl.training.shell import lightning, quiet, told
+from gasl.training.shell import MisconfigurationException, lightning, quiet, told
 
 __all__ = ["FitResult", "fit"]
 
@@ -78,7 +78,7 @@ def fit(
     the same to the bit.
 
     Args:
-        model: The network; it is trained in place.
+        model: The network; it is trained in place, in the floating type of ``config.precision``.
         data: The images.
         out: The run's folder.
         config: Hyper-parameters; ``None`` for the defaults.
@@ -141,6 +141,7 @@ def fit(
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).is_file() else None
         device = trainer.strategy.root_device
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        model.to(torch.float64 if config.precision == "64-true" else torch.float32)
         layout = layout_for([model] if teacher is None else [model, teacher], example)
         torch.manual_seed(config.seed)
         training = Batches(data.train, config.batch_size, preprocess, train=True, seed=config.seed, device=device)
@@ -169,21 +170,25 @@ def _trainer(
         save_on_train_epoch_end=True,
     )
     bar = [lightning.callbacks.RichProgressBar(refresh_rate=10)] if progress else []
-    return lightning.Trainer(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        num_nodes=hardware.nodes,
-        strategy=hardware.strategy,
-        precision=config.precision or "32-true",
-        max_epochs=config.epochs,
-        callbacks=[*callbacks, *bar, keeper],
-        logger=_tensorboard(folder) if tensorboard else False,
-        log_every_n_steps=1 if tensorboard else None,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-    )
+    try:
+        return lightning.Trainer(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=hardware.strategy,
+            precision=config.precision or "32-true",
+            max_epochs=config.epochs,
+            callbacks=[*callbacks, *bar, keeper],
+            logger=_tensorboard(folder) if tensorboard else False,
+            log_every_n_steps=1 if tensorboard else None,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"{hardware}, precision {config.precision or '32-true'}: {first}") from error
 
 
 def _tensorboard(folder: Path) -> lightning.loggers.Logger:

@@ -10,11 +10,12 @@ from gasl.errors import MissingExtraError
 
 try:
     import lightning.pytorch as lightning
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 except ImportError as error:
     raise MissingExtraError(f'training needs {error.name}; pip install "gasl[train]"') from error
 
-__all__ = ["first_process", "lightning", "quiet", "told"]
+__all__ = ["MisconfigurationException", "first_process", "lightning", "quiet", "told"]
 
 
 def first_process() -> bool:
