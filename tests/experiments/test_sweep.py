@@ -52,20 +52,33 @@ def test_some_are_drawn_at_random_and_always_the_same():
 
 
 def test_fields_by_their_path():
-    assert changed(QUICK, "sparse.epochs", 7).sparse.epochs == 7
-    assert changed(named("cifar10/vgg16-0.25-short/gasl"), "target.macs", 0.5).target.macs == 0.5
+    assert changed(QUICK, {"sparse.epochs": 7}).sparse.epochs == 7
+    assert changed(named("cifar10/vgg16-0.25-short/gasl"), {"target.macs": 0.5}).target.macs == 0.5
     for path, value, part in [
         ("method.strenght", 1.0, "did you mean 'strength'"),
         ("tune.lr", 1.0, "has none"),
         ("method.strength", -1.0, "strength must be"),
+        ("sparse.lr", "high", "sparse.lr takes float, got 'high'"),
+        ("sparse.epochs", 1.5, "sparse.epochs takes int, got 1.5"),
+        ("method.step", "big", "method.step takes .*proximal.*, got 'big'"),
+        ("method", "ssl", "method takes .*, got 'ssl'"),
     ]:
         with pytest.raises(gasl.InputError, match=part):
-            changed(QUICK, path, value)
+            changed(QUICK, {path: value})
     with pytest.raises(gasl.InputError, match="did you mean 'mlp/gasl'"):
         named("mlp/gals")
     for values in ({}, {"method.strength": []}):
         with pytest.raises(gasl.InputError, match="a search needs values"):
             sweep_jobs("mlp/quick", values)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_fields_that_hang_on_each_other_are_set_at_once(order):
+    """Either alone is refused: lr falls in one way only."""
+    values = {"sparse.drop_after": None, "sparse.decay_from": 2, "sparse.epochs": 3}
+    spec = dataclasses.replace(QUICK, sparse=dataclasses.replace(PHASE, drop_after=2))
+    made = changed(spec, dict([*values.items()][::order]))
+    assert (made.sparse.decay_from, made.sparse.epochs) == (2, 3)
 
 
 def test_from_the_command_line_without_the_test_part(capsys, tmp_path, monkeypatch):

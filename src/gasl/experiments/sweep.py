@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from jsonargparse import ArgumentError, ArgumentParser
 
 from gasl.errors import InputError, unknown_name
 from gasl.experiments.identity import identity
@@ -18,13 +20,12 @@ __all__ = ["changed", "ranked", "sweep_jobs", "sweep_records"]
 Values = Mapping[str, Sequence[Any]]
 
 
-def changed(spec: RunSpec, path: str, value: object) -> RunSpec:
-    """A run with one of its fields set otherwise.
+def changed(spec: RunSpec, values: Mapping[str, object]) -> RunSpec:
+    """A run with some of its fields set otherwise, all at once: it is the whole that has to make sense.
 
     Args:
         spec: The run.
-        path: Names with dots between them, e.g. method.strength, sparse.lr or target.macs.
-        value: The new value.
+        values: The new values by path, names with dots between them, e.g. method.strength, sparse.lr or target.macs.
 
     Returns:
         The run.
@@ -33,26 +34,41 @@ def changed(spec: RunSpec, path: str, value: object) -> RunSpec:
         InputError: If there is no such field, or it does not take the value.
 
     Example:
-        >>> changed(RunSpec(), "method.strength", 0.25).method.strength
+        >>> changed(RunSpec(), {"method.strength": 0.25}).method.strength
         0.25
     """
-    made = _set(spec, path.split("."), value, path)
+    made = _set(spec, [(path.split("."), path, value) for path, value in values.items()])
     assert isinstance(made, RunSpec)  # as what went in
     return made
 
 
-def _set(thing: Any, names: Sequence[str], value: object, path: str) -> Any:
-    first, *rest = names
-    if not is_dataclass(thing):
-        raise InputError(f"{path} names a field of {thing!r}, which has none")
-    known = [f.name for f in fields(thing)]
-    if first not in known:
-        raise unknown_name(f"field of {type(thing).__name__}", first, known)
-    new = _set(getattr(thing, first), rest, value, path) if rest else value
+def _set(thing: Any, values: Sequence[tuple[Sequence[str], str, object]]) -> Any:
+    """A dataclass with new values, each by the names that are left of its path."""
+    inside: dict[str, list[tuple[Sequence[str], str, object]]] = {}
+    for (first, *rest), path, value in values:
+        if not is_dataclass(thing):
+            raise InputError(f"{path} names a field of {thing!r}, which has none")
+        if first not in (known := [f.name for f in fields(thing)]):
+            raise unknown_name(f"field of {type(thing).__name__}", first, known)
+        inside.setdefault(first, []).append((rest, path, value))
+    new = {}
+    for first, those in inside.items():
+        deep = [one for one in those if one[0]]
+        found = [_typed(get_type_hints(type(thing))[first], path, value) for rest, path, value in those if not rest]
+        new[first] = found[-1] if found else getattr(thing, first)
+        new[first] = _set(new[first], deep) if deep else new[first]
+    return replace(thing, **new)
+
+
+def _typed(kind: Any, path: str, value: object) -> object:
+    """A value as a field of this type holds it: 1 for a float is 1.0."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
     try:
-        return replace(thing, **{first: new})  # type: ignore[type-var]  # no class, as is_dataclass may also mean
-    except TypeError as error:
-        raise InputError(f"{path} cannot be {value!r}: {error}") from error
+        return parser.parse_object({"value": value}).value
+    except ArgumentError as error:
+        wanted = getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind).replace("typing.", "")
+        raise InputError(f"{path} takes {wanted}, got {value!r}") from error
 
 
 def sweep_jobs(name: str, values: Values, number: int | None = None, seed: int = 0) -> list[Job]:
@@ -84,9 +100,7 @@ def sweep_jobs(name: str, values: Values, number: int | None = None, seed: int =
         choices = random.Random(seed).sample(choices, number)
     jobs = []
     for choice in choices:
-        spec = named(name, seed)
-        for path, value in zip(values, choice, strict=True):
-            spec = changed(spec, path, value)
+        spec = changed(named(name, seed), dict(zip(values, choice, strict=True)))
         jobs.append(Job(name=f"sweeps/{name}-{identity(spec)}", spec=spec))
     return jobs
 
