@@ -117,7 +117,7 @@ def test_flags_from_yaml(capsys, tmp_path):
     [
         (["trian"], "did you mean 'train'"),
         (["measure", "--model", "lenet"], "did you mean 'lenet5'"),
-        (["measure", "--model", "lenet5", "--threds", "2"], "unrecognized arguments"),
+        (["measure", "--model", "lenet5", "--threds", "2"], "unknown flag '--threds'; did you mean '--threads'"),
         (["measure", "--model", "lenet5", "--threads", "two"], "threads"),
         (["measure", "--model", "lenet5", "--threads", "0"], "threads"),
         (["measure", "--model", "lenet5", "--shape", "[3,5,5]"], "shape"),
@@ -137,6 +137,20 @@ def test_flags_from_yaml(capsys, tmp_path):
         (["train", "--out", "run", "--data", "mnist5k", "--model_args={num_classes: 3}"], "10 classes"),
         (["train", "--out", "run", "--data", "mnist5k", "--weights", "nowhere"], "there is no file nowhere"),
         (["demo", "--seed", "-1"], "seed"),
+        (["train", "--out", ""], "--out needs a value"),
+        (["train", "--out="], "--out needs a value"),
+        (["train", "--out", "run", "--gasl.strenght", "2"], "did you mean '--gasl.strength'"),
+        (["train", "--out", "run", "--protect", "fc3"], "--protect takes list[str] or null, got fc3 (see"),
+        (
+            ["train", "--out", "run", "--target", "0.25"],
+            "--target takes Target or null, got 0.25; its fields are flags",
+        ),
+        (["train", "--out", "run", "--target.macs", "abc"], "--target.macs takes float or null, got abc (see"),
+        (["train", "--out", "run", "--target.mac", "0.5"], "--target has no field 'mac'"),
+        (["train", "--out", "run", "--sparse.lr", "high"], "--sparse.lr takes float, got high (see"),
+        (["train", "--out", "run", "--min_units", "2.5"], "--min_units takes int or dict[str, int], got 2.5 (see"),
+        (["train", "--out", "run", "--gasl.beta", "new"], "--gasl.beta takes 'fresh' or 'fixed' or 'rank', got new"),
+        (["train", "--out", "run", "--seed", str(2**63)], "seed must be a whole number"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -145,6 +159,22 @@ def test_mistakes(capsys, tmp_path, monkeypatch, words, part):
     monkeypatch.delenv("GASL_DATA", raising=False)
     assert part in fails(capsys, *words)
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"\xff\xfe\x00", "is no UTF-8 text"),
+        (b"sparse: 3", "sparse has fields"),
+        (b"gasl: 3", "gasl has fields"),
+        (b"target: 3", "--target takes Target or null, got 3"),
+        (b"sparse: [lr]", "sparse has fields"),
+    ],
+)
+def test_a_file_of_flags_that_makes_no_sense(capsys, tmp_path, content, part):
+    (tmp_path / "flags.yaml").write_bytes(content)
+    assert part in fails(capsys, "train", "--out", str(tmp_path / "run"), "--config", str(tmp_path / "flags.yaml"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_that_is_not_ours(capsys, tmp_path):

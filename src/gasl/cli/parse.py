@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gasl.cli.commands import COMMANDS
+from gasl.cli.words import in_words
 from gasl.errors import GaslError, MissingExtraError, unknown_name
 from gasl.methods import METHODS, Method
 
@@ -32,7 +33,7 @@ class ParseError(Exception):
 
 class _Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ParseError(f"{' '.join(message.split())} (see {self.prog} --help)")
+        raise ParseError(f"{in_words(message, self._option_string_actions)} (see {self.prog} --help)")
 
 
 def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
@@ -70,7 +71,17 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
 
 
 def _given(parser: Any, words: Sequence[str]) -> Namespace:
-    parsed = parser.parse_args(words)
+    for flag, after in zip(words, [*words[1:], None], strict=True):
+        if flag.startswith("--") and (after == "" or flag.endswith("=")):
+            raise ParseError(f"{flag.rstrip('=')} needs a value, got an empty one")
+    try:
+        parsed = parser.parse_args(words)
+    except UnicodeDecodeError as error:
+        raise ParseError(f"the file of --config is no UTF-8 text: {error}") from error
+    groups = {flag[2:].partition(".")[0] for flag in parser._option_string_actions if "." in flag}
+    for name in groups:
+        if not isinstance(value := parsed.get(name), Namespace | dict | None):
+            raise ParseError(f"{name} has fields, e.g. {name}: {{...}} in YAML; got {value!r}")
     try:
         given: Namespace = parser.instantiate_classes(parsed)
     except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
