@@ -81,6 +81,13 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path):
         write_text(f"{tmp_path}/file/x.json", "")
 
 
+@pytest.mark.parametrize("command", ["records", "recipes"])
+def test_a_record_is_no_folder_of_records(command, tmp_path, capsys):
+    (tmp_path / "gasl-seed0.json").write_text("{}")
+    assert main([command, "--records", str(tmp_path / "gasl-seed0.json")]) == 2
+    assert "is a file; give the folder of the records" in capsys.readouterr().err
+
+
 def test_what_another_writes_just_now_is_not_seen(tmp_path):
     (tmp_path / ".x-seed0.json.abc").mkdir()
     (tmp_path / ".x-seed0.json.abc" / "x-seed0.json").write_text("{")

@@ -132,6 +132,7 @@ def test_scaled_changes_all_that_is_counted_in_epochs_or_steps():
         (["5"], "unknown table '5'"),
         (["two"], "number"),
         (["1", "--width", "1"], "leave --width 1 out"),
+        (["1", "--preset", "paper"], "leave --preset paper out"),
         (["1", "--data", "cifar10"], "Known: fashion_mnist, hub:ylecun/mnist"),
         (["1", "--data", "mnits"], "did you mean 'mnist'"),
         (["2", "--width", "0"], "width must be positive"),

@@ -17,7 +17,7 @@ def table(
     epochs: int | None = None,
     width: float | None = None,
     data: str | None = None,
-    preset: Literal["short", "paper"] = "short",
+    preset: Literal["short", "paper"] | None = None,
     dry_run: bool = False,
     show: bool = False,
     out: Path = Path("runs"),
@@ -36,7 +36,7 @@ def table(
         epochs: Of the dense network; the other phases change in proportion.
         width: Factor on the channels of VGG-16, 0.25 by default.
         data: cifar10 or cifar100; for Table 1 mnist, fashion_mnist or mnist5k.
-        preset: For VGG-16: short (15 + 10 + 5 epochs), or paper (the paper's protocol).
+        preset: For VGG-16: short (15 + 10 + 5 epochs; the default), or paper (the paper's protocol).
         dry_run: Only say what would run, and how long it would take by what was measured.
         show: Only print what the records have.
         out: The folder of all runs; dense networks in it are shared.

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gasl.errors import FileError, GaslError, MissingExtraError
+from gasl.errors import FileError, GaslError, InputError, MissingExtraError
 from gasl.files import whole_file
 
 __all__ = ["Place", "as_record", "joined", "listed", "read_text", "told", "write_text"]
@@ -112,7 +112,8 @@ def listed(place: Place, pattern: str) -> list[str]:
         Paths within the place, with slashes, in alphabetic order; none if there is no such place.
 
     Raises:
-        FileError: If the place cannot be read.
+        InputError: If the place is a file.
+        FileError: If it cannot be read.
         MissingExtraError: If what reads such an address is not installed.
 
     Example:
@@ -123,6 +124,8 @@ def listed(place: Place, pattern: str) -> list[str]:
     with told(str(place), "read"):
         try:
             if "://" not in str(place):
+                if Path(place).is_file():
+                    raise InputError(f"{place} is a file; give the folder of the records")
                 found = [path.relative_to(place).as_posix() for path in Path(place).rglob(pattern) if path.is_file()]
             else:
                 system, root = _system(str(place))

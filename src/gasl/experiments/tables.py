@@ -46,7 +46,7 @@ class Choice:
         epochs: Of the dense network; the other phases change in proportion.
         width: Factor on the channels of VGG-16.
         data: Image set.
-        preset: Of Tables 2 to 4: short, or paper for the paper's own protocol.
+        preset: Of Tables 2 to 4: short (None means it), or paper for the paper's own protocol.
 
     Raises:
         InputError: If there is no seed, no epoch or no width.
@@ -60,7 +60,7 @@ class Choice:
     epochs: int | None = None
     width: float | None = None
     data: str | None = None
-    preset: str = "short"
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no table could be."""
@@ -139,6 +139,8 @@ def jobs_of(rows: list[Entry]) -> list[Job]:
 def _mnist(choice: Choice) -> list[Entry]:
     if choice.width is not None:
         raise InputError(f"the networks of Table 1 have one width; leave --width {choice.width:g} out")
+    if choice.preset is not None:
+        raise InputError(f"Table 1 has one protocol; leave --preset {choice.preset} out")
     data = choice.data or "mnist"
     if data not in _LIKE_MNIST:
         raise unknown_name("data set of Table 1", data, _LIKE_MNIST)
@@ -186,16 +188,18 @@ def cifar_folder(choice: Choice) -> str:
         >>> cifar_folder(Choice()), cifar_folder(Choice(epochs=30, data="cifar100", width=1.0))
         ('cifar10/vgg16-0.25-short', 'cifar100/vgg16-1-short30')
     """
-    usual = protocol(choice.preset).dense.epochs
+    preset = choice.preset or "short"
+    usual = protocol(preset).dense.epochs
     epochs = "" if choice.epochs in (None, usual) else str(choice.epochs)
-    return f"{choice.data or 'cifar10'}/vgg16-{choice.width or 0.25:g}-{choice.preset}{epochs}"
+    return f"{choice.data or 'cifar10'}/vgg16-{choice.width or 0.25:g}-{preset}{epochs}"
 
 
 def _part(choice: Choice) -> str:
-    phases = protocol(choice.preset, choice.epochs)
+    preset = choice.preset or "short"
+    phases = protocol(preset, choice.epochs)
     epochs = [phases.dense.epochs, phases.sparse.epochs, *([phases.tune.epochs] if phases.tune else [])]
     return (
-        f"VGG-16 at width {choice.width or 0.25:g} on {choice.data or 'cifar10'}, preset {choice.preset}, "
+        f"VGG-16 at width {choice.width or 0.25:g} on {choice.data or 'cifar10'}, preset {preset}, "
         f"{' + '.join(map(str, epochs))} epochs"
     )
 
@@ -230,7 +234,7 @@ def _baseline(choice: Choice) -> list[Entry]:
 
 def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: RunSpec) -> list[Entry]:
     # Gates and noise begin anew in each stage, as if every unit were needed; and those that are left nearly are. In the
-    # four epochs of a target a strength may grow twenty times, with which hardly any moved, and then without bound.
+    # four epochs of a target a strength may grow twenty times, with which hardly any moved, and as much again late.
     stronger = _STRONGER.get(type(spec.method), 1.0)
     return [
         Entry(
@@ -247,7 +251,7 @@ def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: Ru
 
 
 def _specs(choice: Choice) -> Mapping[str, RunSpec]:
-    return cifar_specs(choice.data or "cifar10", choice.width or 0.25, choice.preset, choice.epochs)
+    return cifar_specs(choice.data or "cifar10", choice.width or 0.25, choice.preset or "short", choice.epochs)
 
 
 _TABLES = {1: _mnist, 2: _cifar, 3: _rise, 4: _alphas}
