@@ -63,6 +63,14 @@ def test_shrink_removes_saves_and_exports(capsys, pruned, tmp_path):
     assert (small.conv1.out_channels, small.conv2.out_channels) == (16, 50)
 
 
+@pytest.mark.parametrize("wrong", [["--threads", "0"], ["--batches", "[0]"], ["--onnx", "nowhere.txt/small.onnx"]])
+def test_shrink_with_a_flag_that_makes_no_sense_writes_nothing(capsys, pruned, tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nowhere.txt").touch()
+    fails(capsys, "shrink", "--model", "lenet5", "--weights", str(pruned[1]), "--out", "small.safetensors", *wrong)
+    assert {path.name for path in tmp_path.iterdir()} == {"dense.safetensors", "nowhere.txt"}
+
+
 def test_a_network_of_the_users_own(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mynets.py").write_text(

@@ -65,11 +65,12 @@ def shrink(
     dense = network(factory(model, model_args), weights)
     example = example_for(model, shape)
     small, removal = shrink_network(dense, example, protect=protect or (), gather=gather, round_to=round_to)
-    save(small, out)
+    print(removal)
+    costs = compare(dense, small, example[:1], batches=tuple(batches or (1, 128)), threads=threads)
     if onnx is not None:
         export(small, onnx, example)
-    print(removal)
-    print(compare(dense, small, example[:1], batches=tuple(batches or (1, 128)), threads=threads))
+    save(small, out)  # nothing is written where a flag made no sense
+    print(costs)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"shrink": shrink, "measure": measure}
