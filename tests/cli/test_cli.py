@@ -1,7 +1,9 @@
 """The command line: what it prints, what it writes, and that a mistake costs one line and exit code 2."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -230,3 +232,28 @@ def test_a_reader_who_has_seen_enough_is_no_error():
         ["bash", "-c", f'set -o pipefail; "{sys.executable}" -c "{script}" | true'], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "found"),
+    [
+        ("| cat", (0, "")),
+        ("> /dev/full", (2, "gasl: No space left on device; make room, and the same command goes on\n")),
+        (">&-", (0, "")),
+    ],
+)
+def test_whatever_the_output_is(redirected, found, tmp_path):
+    """A terminal without the sign of a spread, a full disk, none at all."""
+    records = Path(__file__).parents[2] / "docs" / "records" / "methods"
+    script = (
+        f"import sys; from gasl.cli import main; sys.exit(main(['table', '1', '--show', '--records', '{records}']))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "{sys.executable}" -c "{script}" {redirected}'],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == found
+    assert (" ? " in done.stdout) is ("cat" in redirected)

@@ -71,7 +71,7 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
 
 
 def _given(parser: Any, words: Sequence[str]) -> Namespace:
-    for flag, after in zip(words, [*words[1:], None], strict=True):
+    for flag, after in zip(words, [*words, "--"][1:], strict=True):
         if flag.startswith("--") and (after == "" or flag.endswith("=")):
             raise ParseError(f"{flag.rstrip('=')} needs a value, got an empty one")
     try:
