@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,10 @@ def test_from_the_command_line(tmp_path, capsys):
     assert "0 of ? runs" in capsys.readouterr().out
     assert main(["run", "ablate/mlp/nothing", "--out", str(tmp_path)]) == 2
     assert "unknown run 'ablate/mlp/nothing'" in capsys.readouterr().err
+
+
+def test_a_stage_whose_runs_are_not_chosen_yet_says_so(tmp_path, capsys):
+    assert main(["ablate", "--stage", "seeds", "--dry-run", "true", "--out", str(tmp_path)]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "0 runs are missing"
+    assert re.fullmatch(r"and what stage screen chooses: \d\d+ of its runs are missing", last)

@@ -8,6 +8,8 @@ from gasl.training.config import Hardware
 
 __all__ = ["COMMANDS"]
 
+_CHOSEN_BY = {"seeds": "screen", "lenet5": "seeds"}
+
 
 def ablate(
     stage: Literal["screen", "seeds", "lenet5", "clip"] = "screen",
@@ -44,6 +46,8 @@ def ablate(
         clips = [(name, spec.seed) for name, spec in missing_clips(place)] if clip else []
         todo = clips if clip else missing(stage, place)
         print("\n".join([*(f"{name}, seed {seed}" for name, seed in todo), f"{len(todo)} runs are missing"]))
+        if (before := _CHOSEN_BY.get(stage)) is not None and (open_ := missing(before, place)):
+            print(f"and what stage {before} chooses: {len(open_)} of its runs are missing")
         return
     if not show and clip:
         run_clips(out, options, place)
