@@ -1,6 +1,8 @@
 """What lives is in the state, a run goes on from it to the bit, and nothing of the sparsifier stays behind."""
 
+import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -207,3 +209,11 @@ def test_after_detaching_one_may_go_on():
     assert sparsifier.state.step == 2
     train(model, sparsifier, optimizer, 2)
     assert sparsifier.state.step == 4
+
+
+def test_a_sparsifier_is_bound_to_its_network():
+    model = mlp()
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(strength=0.1), examples(model))
+    for carried in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(InputError, match=r"make another one of the copy, with this one's state_dict"):
+            carried(sparsifier)

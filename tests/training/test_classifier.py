@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from gasl.data import Batches, DataSplits
+from gasl.errors import InputError
 from gasl.training import Classifier, TrainConfig
 from gasl.training.classifier import param_groups
 from gasl.training.shell import lightning, quiet
@@ -33,6 +34,22 @@ def train() -> Train:
         return trainer
 
     return train
+
+
+def test_scores_with_something_beside_them_are_refused(net: nn.Module, splits: DataSplits, train: Train) -> None:
+    """As of networks with auxiliary classifiers, in training alone."""
+
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, images: torch.Tensor) -> object:
+            scores = self.net(images)
+            return (scores, scores) if self.training else scores
+
+    with pytest.raises(InputError, match="one tensor of class scores, this one a tuple in training mode"):
+        train(Classifier(Auxiliary(), TrainConfig()), splits)
 
 
 def test_only_weights_decay(net: nn.Module) -> None:

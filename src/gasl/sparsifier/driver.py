@@ -189,6 +189,11 @@ class Sparsifier:
                 "look with folded() or sparsity() before, and make a new Sparsifier to go on"
             )
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise InputError(
+            "a sparsifier is bound to its network; make another one of the copy, with this one's state_dict()"
+        )
+
     def _plain(self) -> nn.Module:
         self._check_not_over()
         return self.model if self.posterior is None else self.folded()

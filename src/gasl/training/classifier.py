@@ -85,8 +85,18 @@ class Classifier(lightning.LightningModule):
         self._layout = layout
 
     def forward(self, images: Tensor) -> Tensor:
-        """The network's class scores."""
-        scores: Tensor = self.model(images.to(memory_format=self._layout))
+        """The network's class scores.
+
+        Raises:
+            InputError: If it returns something else, as networks with auxiliary outputs do in training.
+        """
+        scores: object = self.model(images.to(memory_format=self._layout))
+        if not isinstance(scores, Tensor):
+            mode = "training" if self.model.training else "test"
+            raise InputError(
+                f"a classifier returns one tensor of class scores, this one a {type(scores).__name__} in {mode} mode; "
+                "switch its other outputs off, or take gasl.Sparsifier in a loop of your own"
+            )
         return scores
 
     def on_train_epoch_start(self) -> None:
