@@ -234,7 +234,7 @@ def _baseline(choice: Choice) -> list[Entry]:
 
 def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: RunSpec) -> list[Entry]:
     # Gates and noise begin anew in each stage, as if every unit were needed; and those that are left nearly are. In the
-    # four epochs of a target a strength may grow twenty times, with which hardly any moved, and as much again late.
+    # four epochs of a target a strength may grow twenty times, with which hardly any moved, and 400 times when late.
     stronger = _STRONGER.get(type(spec.method), 1.0)
     return [
         Entry(

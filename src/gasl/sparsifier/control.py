@@ -28,7 +28,7 @@ __all__ = ["Controller"]
 _APART = 5  # steps between two checks at least
 _WHOLE = ""  # the name under which the error of the whole network is kept
 _PUSH = 0.1  # by how much the logarithm of the strength grows in each check when it is late
-_PUSHES = 30  # and how often gates are pushed at most: they move as fast as their optimizer lets them, however pressed
+_PUSHES = 60  # and how often gates are pushed at most: they move as fast as their optimizer lets them, however pressed
 _SPAN = 20.0  # how far the strength may go from where it began, before it is late
 _AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
 

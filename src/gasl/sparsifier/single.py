@@ -18,7 +18,7 @@ from gasl.structure.running import named_tensors
 __all__ = ["WeightController"]
 
 _CHECKS, _APART = 200, 2
-_PUSHES = 60  # of gates, by 20 times in all, as for units
+_PUSHES = 120  # of gates, by 400 times in all, as for units
 
 
 class WeightController:
