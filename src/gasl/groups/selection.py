@@ -77,7 +77,7 @@ def unit_floors(min_units: int | Mapping[str, int], structure: Structure) -> dic
     sizes = {axis.name: axis.size for axis in structure.axes}
     given = dict(min_units) if isinstance(min_units, Mapping) else {}
     for count in [*given.values()] if isinstance(min_units, Mapping) else [min_units]:
-        if isinstance(count, bool) or not isinstance(count, int):
+        if isinstance(count, bool) or not hasattr(count, "__index__"):
             raise InputError(f"min_units must be a whole number of units, or one by axis, got {count!r}")
     for name, count in given.items():
         if name not in sizes:
