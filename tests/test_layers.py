@@ -37,6 +37,7 @@ THIRD_PARTY = {
     "data": CORE | {"safetensors", "numpy", "datasets", "PIL", "mlxtend"},
     "training": CORE | {"safetensors", "lightning", "rich"},
     "experiments": CORE | {"safetensors", "lightning", "rich", "fsspec", "ray"},
+    "experiments/sweep.py": CORE | {"jsonargparse"},
     "report": {"safetensors", "numpy", "matplotlib", "cycler", "jinja2", "rich", "pandas"},
     "cli": CORE | {"jsonargparse", "yaml", "rich"},
 }

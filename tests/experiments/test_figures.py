@@ -134,6 +134,6 @@ def test_its_runs_are_rows_of_table_1(capsys):
     }
     assert {job.spec.seed for job in figure_jobs(1, seed=4).values()} == {4}
     assert main(["figure", "1", "--seed", "-1"]) == 2
-    assert "seed must be 0 or more, got -1" in capsys.readouterr().err
+    assert "seed must be a whole number from 0 to 2^63 - 1, got -1" in capsys.readouterr().err
     assert main(["figure", "2"]) == 2
     assert "unknown figure '2'" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import csv
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,15 @@ def test_progress_bar_is_shown(splits: DataSplits, net: nn.Module, tmp_path: Pat
     assert "GPU" not in shown
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As a program in the foreground is; a shell's background job would ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("how", "found"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_the_caller_is_told_what_broke_it_off(
     how: signal.Signals, found: type[BaseException], splits: DataSplits, net: nn.Module, tmp_path: Path
