@@ -1,11 +1,20 @@
 """The law of the controller."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gasl.errors import InputError
-from gasl.maths.control import allowance, change_of_log_strength, shared_out, wanted_share
+from gasl.maths.control import (
+    GATES_LATE,
+    allowance,
+    change_of_log_strength,
+    next_strength,
+    shared_out,
+    wanted_share,
+)
 
 
 @given(st.integers(0, 500), st.floats(0.01, 0.99))
@@ -63,3 +72,15 @@ def test_the_law():
 def test_a_schedule_without_steps_is_refused():
     with pytest.raises(InputError, match="at least 1"):
         wanted_share(0, 0, 0.5)
+
+
+@given(st.floats(-1, 1), st.integers(0, 1000), st.sampled_from([0.05, 0.1]), st.sampled_from([GATES_LATE, math.inf]))
+def test_the_strength_stays_within_its_bounds(error, late, push, most):
+    highest = 2.0 * math.exp(min(push * late, most))
+    assert next_strength(1e60, 0.1, error, error, late, push=push, most=most) == pytest.approx(highest)
+    assert next_strength(1e-60, 0.1, error, error, late, push=push, most=most) == pytest.approx(0.005)
+
+
+def test_gates_are_pushed_by_400_times_at_most():
+    pushed = [next_strength(1e9, 1.0, 0.0, 0.0, late, most=GATES_LATE) / 20 for late in (0, 60, 120, 10_000)]
+    assert pushed == pytest.approx([1, 20.0855, 403.43, 403.43], rel=1e-4)

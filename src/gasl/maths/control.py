@@ -6,7 +6,8 @@ left is the share that is still there, wanted(t) what should be there at step t 
     e         = left - wanted(t)                                                > 0 when behind the schedule
     log s    <- log s + clip(ki e + kp (e - e'), -most, most)                   e' of the check before
 
-s stays within a factor of its start; only after T does it go on, a little in each check.
+s stays within a factor of its start; only after T does it go on, a little in each check. Gates move as fast as their
+optimizer lets them, however hard they are pressed, so theirs goes on to exp(``GATES_LATE``) = 400 times that bound.
 
 A weight lies between at most three widths (rows, channels, single features), so what is left is a sum of products of
 widths, and no set of units takes more than the sum of what each takes alone: n_a units of each axis can go without more
@@ -18,11 +19,13 @@ it is f of what lies above that part.
 """
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, inf
 
 from gasl.errors import InputError
 
-__all__ = ["allowance", "change_of_log_strength", "next_strength", "shared_out", "wanted_share"]
+__all__ = ["GATES_LATE", "allowance", "change_of_log_strength", "next_strength", "shared_out", "wanted_share"]
+
+GATES_LATE = 6.0
 
 
 def wanted_share(step: int, steps: int, target: float) -> float:
@@ -66,7 +69,14 @@ def change_of_log_strength(error: float, before: float, ki: float = 0.3, kp: flo
 
 
 def next_strength(
-    strength: float, start: float, error: float, before: float, late: int, span: float = 20.0, push: float = 0.05
+    strength: float,
+    start: float,
+    error: float,
+    before: float,
+    late: int,
+    span: float = 20.0,
+    push: float = 0.05,
+    most: float = inf,
 ) -> float:
     """The strength that a check sets.
 
@@ -78,6 +88,7 @@ def next_strength(
         late: Checks since the schedule was over.
         span: How far it may go from its start; further up only when it is late.
         push: What is added to its logarithm in each check when it is late, to the upper bound as well.
+        most: What is added to the upper bound's in all.
 
     Returns:
         The strength.
@@ -89,7 +100,7 @@ def next_strength(
         '2.324'
     """
     wanted = strength * exp(change_of_log_strength(error, before) + push * (late > 0))
-    return min(max(wanted, start / span), start * span * exp(push * late))
+    return min(max(wanted, start / span), start * span * exp(min(push * late, most)))
 
 
 def allowance(left: float, least: float, alive: Sequence[int], fixed: float = 0.0) -> list[int]:

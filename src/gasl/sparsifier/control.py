@@ -1,7 +1,7 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from math import log
+from math import inf, log
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import next_strength, wanted_share
+from gasl.maths.control import GATES_LATE, next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
 from gasl.sparsifier.allowed import allowed
@@ -28,7 +28,6 @@ __all__ = ["Controller"]
 _APART = 5  # steps between two checks at least
 _WHOLE = ""  # the name under which the error of the whole network is kept
 _PUSH = 0.1  # by how much the logarithm of the strength grows in each check when it is late
-_PUSHES = 60  # and how often gates are pushed at most: they move as fast as their optimizer lets them, however pressed
 _SPAN = 20.0  # how far the strength may go from where it began, before it is late
 _AXES_APART = 1000.0  # and how far that of one axis: input features with data need a hundred times what others need
 
@@ -187,10 +186,10 @@ class Controller:
         wanted = wanted_share(step, self.target.horizon, goal)
         error = left - wanted if name == _WHOLE else log(left / wanted)
         late = max(0, step - self.target.horizon) // self.every
-        late = min(late, _PUSHES) if self._gated else late
         before, self._errors[name] = self._errors.get(name, 0.0), error
         span, push = (_SPAN, _PUSH) if name == _WHOLE else (_AXES_APART, _PUSH / 2)
-        return next_strength(now, start, error, before, late, span=span, push=push)
+        most = GATES_LATE if self._gated else inf
+        return next_strength(now, start, error, before, late, span=span, push=push, most=most)
 
     def state_dict(self) -> dict[str, Any]:
         """What lives."""

@@ -1,6 +1,7 @@
 """The controller of single weights, and of columns: the share of them that is not zero, along the same schedule."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from gasl.errors import InputError
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import next_strength, wanted_share
+from gasl.maths.control import GATES_LATE, next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.sparsifier.memory import copies
 from gasl.sparsifier.reached import Reached
@@ -18,7 +19,6 @@ from gasl.structure.running import named_tensors
 __all__ = ["WeightController"]
 
 _CHECKS, _APART = 200, 2
-_PUSHES = 120  # of gates, by 400 times in all, as for units
 
 
 class WeightController:
@@ -115,9 +115,9 @@ class WeightController:
         if left <= goal + 1e-9:
             return True
         late = max(0, state.step - self.target.horizon) // self.every
-        late = late if state.posterior is None else min(late, _PUSHES)
         before, self._error = self._error, left - wanted
-        state.strength = next_strength(state.strength, self._start, self._error, before, late)
+        most = inf if state.posterior is None else GATES_LATE
+        state.strength = next_strength(state.strength, self._start, self._error, before, late, most=most)
         return False
 
     def state_dict(self) -> dict[str, Any]:
