@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from gasl.experiments.choice import Choice
 from gasl.experiments.cifar import STEPS, N, protocol
-from gasl.experiments.tables import Choice, entries, jobs_of
+from gasl.experiments.tables import entries, jobs_of
 from gasl.measure import count_macs
 from gasl.models import VGG16
 from gasl.structure.trace import trace

@@ -10,7 +10,7 @@ import torch
 
 import gasl
 from gasl.cli import main
-from gasl.experiments import tables
+from gasl.experiments import choice
 from gasl.experiments.cifar import COSTS, PIXELS, cifar_specs
 from gasl.experiments.tables import LABELS, entries
 from gasl.measure import count_macs
@@ -42,7 +42,7 @@ def two_rows(monkeypatch):
     def some(*args):
         return {name: spec for name, spec in every(*args).items() if name in ("baseline", "gasl")}
 
-    monkeypatch.setattr(tables, "cifar_specs", some)
+    monkeypatch.setattr(choice, "cifar_specs", some)
 
 
 WORDS = ["table", "2", "--data", "cifar100", "--width", "0.05", "--epochs", "3", "--seeds", "1"]

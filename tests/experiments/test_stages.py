@@ -8,6 +8,7 @@ import torch
 
 import gasl
 from gasl.experiments.beginning import beginning, still
+from gasl.experiments.choice import Choice
 from gasl.experiments.identity import described, identity
 from gasl.experiments.networks import factory, network
 from gasl.experiments.run import SPARSE, RunOptions
@@ -15,7 +16,7 @@ from gasl.experiments.scaled import scaled
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.stages import stages
 from gasl.experiments.store import run_named
-from gasl.experiments.tables import Choice, entries, jobs_of
+from gasl.experiments.tables import entries, jobs_of
 from gasl.models import MLP
 from gasl.training import TrainConfig
 

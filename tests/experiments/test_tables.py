@@ -11,6 +11,7 @@ import gasl
 from gasl.cli import main
 from gasl.experiments import jobs as jobs_module
 from gasl.experiments import tables
+from gasl.experiments.choice import Choice
 from gasl.experiments.cifar import STEPS, N, cifar_specs, protocol
 from gasl.experiments.costs import Clock
 from gasl.experiments.identity import described, identity
@@ -20,7 +21,7 @@ from gasl.experiments.run import RunOptions
 from gasl.experiments.scaled import scaled
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.store import record_path
-from gasl.experiments.tables import Choice, Entry, entries, jobs_of
+from gasl.experiments.tables import Entry, entries, jobs_of
 from gasl.report.printed import PRINTED_CIFAR
 from gasl.report.published import PRINTED
 from gasl.training import TrainConfig

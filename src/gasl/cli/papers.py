@@ -47,7 +47,8 @@ def table(
         engine: local runs one after another, ray many at a time, on this machine or a cluster.
         ray: What Ray is asked for.
     """
-    from gasl.experiments.tables import Choice, entries, jobs_of
+    from gasl.experiments.choice import Choice
+    from gasl.experiments.tables import entries, jobs_of
 
     rows = entries(number, Choice(seeds=seeds, epochs=epochs, width=width, data=data, preset=preset))
     place = records or str(out / "records")
@@ -172,9 +173,9 @@ def figure(
         hardware: What to train on.
     """
     from gasl.errors import MissingExtraError
+    from gasl.experiments.choice import Choice
     from gasl.experiments.figures import drawable, figure_jobs, folder_of
     from gasl.experiments.jobs import plan
-    from gasl.experiments.tables import Choice
     from gasl.report.console import print_plan
 
     try:

@@ -6,12 +6,13 @@ from pathlib import Path
 from safetensors import safe_open
 
 from gasl.errors import unknown_name
+from gasl.experiments.choice import Choice
 from gasl.experiments.identity import identity
 from gasl.experiments.jobs import Job
 from gasl.experiments.places import Place
 from gasl.experiments.run import RunOptions, train_run
 from gasl.experiments.store import dense_start, run_named
-from gasl.experiments.tables import Choice, entries
+from gasl.experiments.tables import entries
 
 __all__ = ["drawable", "figure_jobs", "folder_of"]
 

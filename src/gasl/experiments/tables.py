@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from gasl.errors import InputError, unknown_name
 from gasl.experiments import recipes
-from gasl.experiments.cifar import CLASSES, cifar_specs, protocol
+from gasl.experiments.choice import Choice, cifar_folder, cifar_part, cifar_run_specs
 from gasl.experiments.jobs import Job
 from gasl.experiments.scaled import scaled
 from gasl.experiments.spec import RunSpec
 from gasl.experiments.stages import LEVELS, stages
 from gasl.methods import GASL, L0, Method, StructuredBP
 
-__all__ = ["LABELS", "NETWORKS", "Choice", "Entry", "cifar_folder", "entries", "jobs_of"]
+__all__ = ["LABELS", "NETWORKS", "Entry", "entries", "jobs_of"]
 
 LABELS: Mapping[str, str] = {
     "baseline": "baseline",
@@ -35,41 +35,6 @@ _STRONGER: Mapping[type[Method], float] = {L0: 20.0, StructuredBP: 10.0}  # of f
 _MORE_SEEDS = ("baseline", "group_lasso", "structured_attention", "gasl")  # of Table 2
 _LIKE_MNIST = ("mnist", "mnist5k", "fashion_mnist", "hub:ylecun/mnist", "hub:zalando-datasets/fashion_mnist")
 NETWORKS = {"lenet5": "LeNet-5-Caffe", "mlp": "784-500-300"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What a table is asked for; None is the table's own.
-
-    Args:
-        seeds: How many for each row, 0 to this number less one.
-        epochs: Of the dense network; the other phases change in proportion.
-        width: Factor on the channels of VGG-16.
-        data: Image set.
-        preset: Of Tables 2 to 4: short (None means it), or paper for the paper's own protocol.
-
-    Raises:
-        InputError: If there is no seed, no epoch or no width.
-
-    Example:
-        >>> Choice(seeds=3).epochs is None
-        True
-    """
-
-    seeds: int | None = None
-    epochs: int | None = None
-    width: float | None = None
-    data: str | None = None
-    preset: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what no table could be."""
-        for name in ("seeds", "epochs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be 1 or more, got {value}")
-        if self.width is not None and not 0 < self.width < float("inf"):
-            raise InputError(f"width must be positive and finite, got {self.width}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,16 +128,13 @@ def _mnist(choice: Choice) -> list[Entry]:
 
 
 def _cifar(choice: Choice) -> list[Entry]:
-    data = choice.data or "cifar10"
-    if data not in CLASSES:
-        raise unknown_name("data set of Tables 2 to 4", data, CLASSES)
-    specs, folder, part = _specs(choice), cifar_folder(choice), _part(choice)
+    specs, folder, part = cifar_run_specs(choice), cifar_folder(choice), cifar_part(choice)
     return [
         Entry(
             part=part,
             label=LABELS[method],
             name=f"{folder}/{method}",
-            key=f"{data}/{method}",
+            key=f"{specs[method].data}/{method}",
             spec=specs[method],
             seeds=choice.seeds or (3 if method in _MORE_SEEDS else 1),
         )
@@ -181,32 +143,9 @@ def _cifar(choice: Choice) -> list[Entry]:
     ]
 
 
-def cifar_folder(choice: Choice) -> str:
-    """Where the records of Tables 2 to 4 lie: data, width, preset, and the epochs if they are not the preset's.
-
-    Example:
-        >>> cifar_folder(Choice()), cifar_folder(Choice(epochs=30, data="cifar100", width=1.0))
-        ('cifar10/vgg16-0.25-short', 'cifar100/vgg16-1-short30')
-    """
-    preset = choice.preset or "short"
-    usual = protocol(preset).dense.epochs
-    epochs = "" if choice.epochs in (None, usual) else str(choice.epochs)
-    return f"{choice.data or 'cifar10'}/vgg16-{choice.width or 0.25:g}-{preset}{epochs}"
-
-
-def _part(choice: Choice) -> str:
-    preset = choice.preset or "short"
-    phases = protocol(preset, choice.epochs)
-    epochs = [phases.dense.epochs, phases.sparse.epochs, *([phases.tune.epochs] if phases.tune else [])]
-    return (
-        f"VGG-16 at width {choice.width or 0.25:g} on {choice.data or 'cifar10'}, preset {preset}, "
-        f"{' + '.join(map(str, epochs))} epochs"
-    )
-
-
 def _rise(choice: Choice) -> list[Entry]:
     """Table 3: six methods at three levels, and the baseline that they are compared with."""
-    folder, part, specs = cifar_folder(choice), _part(choice), dict(_specs(choice))
+    folder, part, specs = cifar_folder(choice), cifar_part(choice), dict(cifar_run_specs(choice))
     for name, spec in specs.items():
         if isinstance(spec.method, L0 | StructuredBP):  # here each unit counts the same, whatever it costs
             specs[name] = replace(spec, method=replace(spec.method, factors=None))
@@ -218,7 +157,7 @@ def _rise(choice: Choice) -> list[Entry]:
 
 def _alphas(choice: Choice) -> list[Entry]:
     """Table 4: alpha of SA + GASL; 1 is the row of Table 3. The middle of its range comes first."""
-    folder, part, spec = cifar_folder(choice), _part(choice), _specs(choice)["gasl"]
+    folder, part, spec = cifar_folder(choice), cifar_part(choice), cifar_run_specs(choice)["gasl"]
     rows = _baseline(choice)
     for alpha in (1.0, 0.1, 10.0, 0.01, 100.0):
         assert isinstance(spec.method, GASL)
@@ -248,10 +187,6 @@ def _levels(choice: Choice, part: str, label: str, name: str, key: str, spec: Ru
         )
         for level, stage in zip(LEVELS, stages(spec, stronger=stronger), strict=True)
     ]
-
-
-def _specs(choice: Choice) -> Mapping[str, RunSpec]:
-    return cifar_specs(choice.data or "cifar10", choice.width or 0.25, choice.preset or "short", choice.epochs)
 
 
 _TABLES = {1: _mnist, 2: _cifar, 3: _rise, 4: _alphas}
