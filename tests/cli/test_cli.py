@@ -161,6 +161,7 @@ def test_flags_from_yaml(capsys, tmp_path):
         (["train", "--out", "run", "--min_units", "2.5"], "--min_units takes int or dict[str, int], got 2.5 (see"),
         (["train", "--out", "run", "--gasl.beta", "new"], "--gasl.beta takes 'fresh' or 'fixed' or 'rank', got new"),
         (["train", "--out", "run", "--seed", str(2**63)], "seed must be a whole number"),
+        (["table", "2", "--hardware.devices", "2"], "gasl: many runs are shared out one to a device"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -14,6 +14,7 @@ from gasl.experiments import RunSpec, demo_spec, factory
 from gasl.experiments.demo import run_demo
 from gasl.experiments.record import second_feature_maps
 from gasl.experiments.run import RunOptions, train_run
+from gasl.experiments.store import run_named
 from gasl.methods.l0 import L0
 from gasl.models import MLP, LeNet5
 from gasl.report import ReportData, result_view, write_report
@@ -172,6 +173,14 @@ def test_a_phase_that_diverges_is_no_result(phase, tmp_path):
 def test_a_folder_in_use_is_refused(tmp_path):
     with locked(tmp_path), pytest.raises(gasl.InputError, match="in use by process"):
         train_run(quick(), tmp_path, QUIET)
+
+
+def test_the_others_of_several_processes_write_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr("gasl.experiments.run.first_process", lambda: False)
+    assert run_named("x", quick(sparse=quick().dense, tune=None), tmp_path, QUIET) == {}
+    written = {path.name for path in tmp_path.rglob("*")}
+    assert "sparse.safetensors" in written
+    assert not {"result.json", "model.safetensors", "records"} & written
 
 
 def test_from_scratch_does_not_start_from_the_baseline(finished, tmp_path):

@@ -1,5 +1,6 @@
 """Two processes on one machine: one run, one folder, equal weights."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,12 +38,29 @@ Path(sys.argv[1] + rank).write_text(f"{total} {result.history[-1]['val_error']} 
 """
 
 
+def started(command: list[str], cwd: Path) -> str:
+    """What it printed."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=variables, cwd=cwd)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 def test_processes_end_with_the_same_network(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "-W", "error::UserWarning", str(tmp_path / "script.py"), str(tmp_path / "run"), "loss"]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=variables, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+    started(command, tmp_path)
     first, second = ((tmp_path / f"run{rank}").read_text() for rank in (0, 1))
     assert first == second
     assert first.endswith(" 8")  # 15 images for each process, 4 at a time, 2 epochs
+
+
+def test_one_of_the_processes_of_a_run_measures_and_reports(tmp_path: Path) -> None:
+    run = "train --out run --model mlp --data mnist5k --method group_lasso --progress false"
+    phases = "--dense.epochs 1 --sparse.epochs 1 --tune.epochs 1"
+    where = "--hardware.accelerator cpu --hardware.devices 2 --hardware.strategy ddp"
+    command = [str(Path(sys.executable).with_name("gasl")), *f"{run} {phases} {where}".split()]
+    printed = started(command, tmp_path).splitlines()
+    assert printed.count("measuring") == sum(line.startswith("written:") for line in printed) == 1
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["seed"] == 0
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 4

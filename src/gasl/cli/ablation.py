@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from gasl.cli.carry import options_of
 from gasl.training.config import Hardware
 
 __all__ = ["COMMANDS"]
@@ -36,11 +37,10 @@ def ablate(
     """
     from gasl.experiments.ablation_clip import missing_clips, run_clips
     from gasl.experiments.ablation_run import missing, run_stage
-    from gasl.experiments.run import RunOptions
     from gasl.report.ablation import clip_table, table
 
     place = records or str(out / "records" / "ablation")
-    options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
+    options = options_of(data_dir, progress, hardware)
     clip = stage == "clip"
     if dry_run:
         clips = [(name, spec.seed) for name, spec in missing_clips(place)] if clip else []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gasl.errors import InputError
 from gasl.experiments.places import Place
 from gasl.experiments.resources import Resources
 from gasl.training.config import Hardware
@@ -17,9 +18,14 @@ __all__ = ["carry_out", "options_of", "show_plan", "show_tables"]
 
 
 def options_of(data_dir: Path | None, progress: bool, hardware: Hardware, test: bool = True) -> "RunOptions":
-    """What the flags of a command say of each run."""
+    """What the flags of a command say of each run; no run may take several devices, each is for a run of its own."""
     from gasl.experiments.run import RunOptions
 
+    if hardware.devices * hardware.nodes > 1:
+        raise InputError(
+            f"many runs are shared out one to a device (--engine ray), got {hardware}; "
+            "one run on several devices is for gasl run and gasl train"
+        )
     return RunOptions(data_dir=data_dir, progress=progress, hardware=hardware, test=test)
 
 

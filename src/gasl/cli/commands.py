@@ -77,7 +77,6 @@ def train(
         hardware: What to train on.
     """
     from gasl.experiments.run import RunOptions, train_run
-    from gasl.training.shell import first_process
 
     spec = RunSpec(
         model=model,
@@ -98,8 +97,7 @@ def train(
     options = RunOptions(
         data_dir=data_dir, resume=resume, progress=progress, tensorboard=tensorboard, hardware=hardware
     )
-    result = train_run(spec, out, options)
-    if first_process():
+    if result := train_run(spec, out, options):  # there is none in the others of several processes
         _show(result, out)
 
 
@@ -132,7 +130,8 @@ def run(
     from gasl.report import result_view
 
     options = RunOptions(data_dir=data_dir, progress=progress, hardware=hardware)
-    Console().print(result_view(run_named(recipe, named(recipe, seed), out, options, records)))
+    if record := run_named(recipe, named(recipe, seed), out, options, records):
+        Console().print(result_view(record))
 
 
 def recipes(out: Path = Path("runs"), records: str | None = None) -> None:

@@ -76,7 +76,7 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         options: How; None for the defaults.
 
     Returns:
-        The content of ``result.json``.
+        The content of ``result.json``; nothing in the others of several processes on one run.
 
     Raises:
         InputError: If the data or the network are not to be had, or the folder is in use or holds another run.
@@ -133,6 +133,8 @@ def train_run(spec: RunSpec, out: Path, options: RunOptions | None = None) -> di
         if spec.tune is not None:
             options.say("training what is left")
             history.append(("tune", _fit(small, data, out / "tune", "tune", spec, options, (), dense).history))
+        if not first:
+            return {}  # not measured beside the first process, nor written twice
         outcome = Outcome(
             spec=spec,
             dense=dense,

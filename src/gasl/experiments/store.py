@@ -139,7 +139,8 @@ def run_named(
     Returns:
         The record: ``recipe`` (the name), ``identity``, ``spec`` (every field), ``epochs`` and ``seconds`` of all
         phases, ``error_validation`` at the end, ``nonzero`` (for each weight tensor how many it had, and how many of
-        the smaller network's are not 0), and the entries of :class:`gasl.report.ReportData`'s ``result``.
+        the smaller network's are not 0), and the entries of :class:`gasl.report.ReportData`'s ``result``. Nothing in
+        the others of several processes on the run.
 
     Raises:
         InputError: If the data are missing, or another process is at it.
@@ -154,7 +155,8 @@ def run_named(
         options.say(f"{name}, seed {spec.seed}: complete in {record_path(records, name, spec.seed)}")
         return there
     folder = out / f"{name}-seed{spec.seed}-{identity(spec)}"
-    result = train_run(spec, folder, _ready(spec, out, options))
+    if not (result := train_run(spec, folder, _ready(spec, out, options))):
+        return {}
     record = {"recipe": name, "identity": identity(spec), "spec": described(spec), **_history(folder)}
     record |= {"nonzero": _nonzero(spec, folder), **{k: v for k, v in result.items() if k not in _LEFT_OUT}}
     write_text(record_path(records, name, spec.seed), json.dumps(record, indent=1) + "\n")
