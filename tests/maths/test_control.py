@@ -11,6 +11,7 @@ from gasl.maths.control import (
     GATES_LATE,
     allowance,
     change_of_log_strength,
+    lag,
     next_strength,
     shared_out,
     wanted_share,
@@ -84,3 +85,16 @@ def test_the_strength_stays_within_its_bounds(error, late, push, most):
 def test_gates_are_pushed_by_400_times_at_most():
     pushed = [next_strength(1e9, 1.0, 0.0, 0.0, late, most=GATES_LATE) / 20 for late in (0, 60, 120, 10_000)]
     assert pushed == pytest.approx([1, 20.0855, 403.43, 403.43], rel=1e-4)
+
+
+@given(st.floats(0.02, 0.5), st.floats(0.05, 1.0))
+def test_a_small_share_is_held_to_its_schedule_as_closely_as_a_large_one(goal, speed):
+    """Of what is left a strength s takes a part of 1 - exp(-speed s) in each check."""
+    left, strength, before = 1.0, 0.1, 0.0
+    for step in range(1, 101):
+        left *= math.exp(-speed * strength)
+        error = lag(left, wanted_share(step, 100, goal))
+        assert error < 0.3
+        strength = next_strength(strength, 0.1, error, before, late=0)
+        before = error
+    assert 0.75 * goal < left < goal

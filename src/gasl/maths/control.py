@@ -3,7 +3,7 @@
 left is the share that is still there, wanted(t) what should be there at step t of a schedule of T steps::
 
     wanted(t) = target + (1 - target) (1 - t / T)^3                             0 <= t <= T, then target
-    e         = left - wanted(t)                                                > 0 when behind the schedule
+    e         = log(left / wanted(t))                                           > 0 when behind the schedule
     log s    <- log s + clip(ki e + kp (e - e'), -most, most)                   e' of the check before
 
 s stays within a factor of its start; only after T does it go on, a little in each check. Gates move as fast as their
@@ -19,11 +19,11 @@ it is f of what lies above that part.
 """
 
 from collections.abc import Sequence
-from math import exp, inf
+from math import exp, inf, log
 
 from gasl.errors import InputError
 
-__all__ = ["GATES_LATE", "allowance", "change_of_log_strength", "next_strength", "shared_out", "wanted_share"]
+__all__ = ["GATES_LATE", "allowance", "change_of_log_strength", "lag", "next_strength", "shared_out", "wanted_share"]
 
 GATES_LATE = 6.0
 
@@ -48,11 +48,28 @@ def wanted_share(step: int, steps: int, target: float) -> float:
     return target + (1 - target) * (1 - min(step, steps) / steps) ** 3
 
 
+def lag(left: float, wanted: float) -> float:
+    """How far what is left is behind the schedule. As a ratio, so that a fortieth is held to as closely as a half.
+
+    Args:
+        left: The share that is left, > 0.
+        wanted: wanted(t).
+
+    Returns:
+        e, > 0 when behind.
+
+    Example:
+        >>> lag(left=0.5, wanted=0.5), lag(left=0.05, wanted=0.04) == lag(left=0.5, wanted=0.4)
+        (0.0, True)
+    """
+    return log(left / wanted)
+
+
 def change_of_log_strength(error: float, before: float, ki: float = 0.3, kp: float = 4.0, most: float = 0.5) -> float:
     """What a check adds to the logarithm of the strength.
 
     Args:
-        error: e, the share left minus the share wanted.
+        error: e, see :func:`lag`.
         before: e', of the check before.
         ki: Gain of the error.
         kp: Gain of its change.
@@ -83,7 +100,7 @@ def next_strength(
     Args:
         strength: s, in use until now.
         start: What it began with.
-        error: e, the share left minus the share wanted.
+        error: e, see :func:`lag`.
         before: e', of the check before.
         late: Checks since the schedule was over.
         span: How far it may go from its start; further up only when it is late.

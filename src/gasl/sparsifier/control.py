@@ -1,7 +1,7 @@
 """The controller of a target: it looks how much is left, sets the strength, and lets no axis go past the target."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from math import inf, log
+from math import inf
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import GATES_LATE, next_strength, wanted_share
+from gasl.maths.control import GATES_LATE, lag, next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.methods.posterior import UnitPosterior
 from gasl.sparsifier.allowed import allowed
@@ -184,7 +184,7 @@ class Controller:
 
     def _next(self, name: str, now: float, start: float, left: float, goal: float, step: int) -> float:
         wanted = wanted_share(step, self.target.horizon, goal)
-        error = left - wanted if name == _WHOLE else log(left / wanted)
+        error = lag(left, wanted)
         late = max(0, step - self.target.horizon) // self.every
         before, self._errors[name] = self._errors.get(name, 0.0), error
         span, push = (_SPAN, _PUSH) if name == _WHOLE else (_AXES_APART, _PUSH / 2)

@@ -9,7 +9,7 @@ from torch import nn
 
 from gasl.errors import InputError
 from gasl.groups.weights import WeightGroups
-from gasl.maths.control import GATES_LATE, next_strength, wanted_share
+from gasl.maths.control import GATES_LATE, lag, next_strength, wanted_share
 from gasl.methods.base import Groups, Method, State
 from gasl.sparsifier.memory import copies
 from gasl.sparsifier.reached import Reached
@@ -115,7 +115,7 @@ class WeightController:
         if left <= goal + 1e-9:
             return True
         late = max(0, state.step - self.target.horizon) // self.every
-        before, self._error = self._error, left - wanted
+        before, self._error = self._error, lag(left, wanted)
         most = inf if state.posterior is None else GATES_LATE
         state.strength = next_strength(state.strength, self._start, self._error, before, late, most=most)
         return False
