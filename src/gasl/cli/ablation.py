@@ -40,7 +40,6 @@ def ablate(
     from gasl.report.ablation import clip_table, table
 
     place = records or str(out / "records" / "ablation")
-    options = options_of(data_dir, progress, hardware)
     clip = stage == "clip"
     if dry_run:
         clips = [(name, spec.seed) for name, spec in missing_clips(place)] if clip else []
@@ -49,6 +48,7 @@ def ablate(
         if (before := _CHOSEN_BY.get(stage)) is not None and (open_ := missing(before, place)):
             print(f"and what stage {before} chooses: {len(open_)} of its runs are missing")
         return
+    options = options_of(data_dir, progress, hardware)
     if not show and clip:
         run_clips(out, options, place)
     elif not show:
