@@ -58,10 +58,10 @@ def test_it_is_written_beside_the_records(tmp_path):
     assert page.count("Not drawn yet.") == 1
 
 
-def test_ten_findings_before_anything_was_run():
+def test_findings_before_anything_was_run():
     said = findings({})
-    assert len(said) == 10
-    assert sum("not run yet" in each for each in said) == 8
+    assert len(said) == 12
+    assert sum("not run yet" in each for each in said) == 10
 
 
 def test_where_gasl_stands_among_all_methods():
@@ -76,6 +76,18 @@ def test_where_gasl_stands_among_all_methods():
     assert "beaten in both by structured Bayesian pruning." in findings(runs)[1]
 
 
+def test_runs_at_the_papers_units_beside_its_error():
+    name = "target/mlp/{}-64-80-95"
+    runs = {name.format("ssl"): [record(2.0, 100)], name.format("gasl"): [record(1.5, 100), record(1.7, 100, seed=1)]}
+    assert findings(runs)[3] == (
+        "784-500-300 at the paper's units: structured sparsity learning 2.00 % at 10.0x fewer MACs (1 seed); SA + GASL "
+        "1.60 ± 0.14 % at 10.0x fewer MACs (2 seeds); the 1.53 % that the paper prints is not reached, by 0.07 points."
+    )
+    runs[name.format("ssl")] = [record(1.53, 100)]
+    assert findings(runs)[3].endswith("the 1.53 % that the paper prints is reached by structured sparsity learning.")
+    assert findings({"target/mlp/ssl-4x": [record(1.0)]})[3].endswith("not run yet; the paper has 1.53 %.")
+
+
 def test_attention_and_guidance_are_told_with_their_price():
     runs = {
         "mlp/group_lasso": [record(1.6, 100)],
@@ -83,7 +95,7 @@ def test_attention_and_guidance_are_told_with_their_price():
         f"{CIFAR}/structured_attention": [record(9.0)],
         f"{CIFAR}/gasl": [record(9.25)],
     }
-    _, _, attention, guidance, *_ = findings(runs)
+    _, _, _, _, attention, guidance, *_ = findings(runs)
     assert attention.endswith("784-500-300 -0.10 points at 0.50x the MACs (1 seed).")
     assert guidance.endswith("VGG-16 on CIFAR-10 +0.25 points at 1.00x the MACs (1 seed).")
 
@@ -94,17 +106,17 @@ def test_differences_are_taken_seed_by_seed_with_their_spread():
         "mlp/group_lasso": [record(1.5, 100), record(3.5, 100, seed=1), record(9.0, 100, seed=2)],
         "mlp/structured_attention": [record(1.6, 50), record(3.8, 50, seed=1)],
     }
-    assert findings(runs)[2].endswith("784-500-300 +0.20 ± 0.14 points at 0.50x the MACs (2 seeds).")
+    assert findings(runs)[4].endswith("784-500-300 +0.20 ± 0.14 points at 0.50x the MACs (2 seeds).")
     runs = {f"{CIFAR}/baseline": [record(8.0), record(9.0, seed=1)]}
     runs |= {f"{CIFAR}/stages/gasl-80": [record(9.5), record(10.3, seed=1)]}
     runs |= {f"{CIFAR}/stages/l0-80": [record(9.0), record(10.0, seed=1)]}
     runs |= {f"{CIFAR}/stages/gasl-alpha10-80": [record(10.0), record(11.0, seed=1)]}
     runs |= {f"{CIFAR}/{method}": runs[f"{CIFAR}/stages/{method}-80"] for method in ("gasl", "l0")}
     said = findings(runs)
-    assert "number 2 of 2 in error, 0.40 ± 0.14 points above l0 regularisation" in said[5]
-    assert "SA + GASL +1.40 ± 0.14 points, not the lowest, 0.40 ± 0.14 points above l0" in said[7]
-    assert "how many times fewer MACs: l0 regularisation +1.00 ± 0.00 at " in said[7]
-    assert "+1.40 ± 0.14 at 1, +2.00 ± 0.00 at 10; 0.60 ± 0.14 points between" in said[8]
+    assert "number 2 of 2 in error, 0.40 ± 0.14 points above l0 regularisation" in said[7]
+    assert "SA + GASL +1.40 ± 0.14 points, not the lowest, 0.40 ± 0.14 points above l0" in said[9]
+    assert "how many times fewer MACs: l0 regularisation +1.00 ± 0.00 at " in said[9]
+    assert "+1.40 ± 0.14 at 1, +2.00 ± 0.00 at 10; 0.60 ± 0.14 points between" in said[10]
 
 
 def test_runs_above_their_target_are_not_ranked():
@@ -116,15 +128,15 @@ def test_runs_above_their_target_are_not_ranked():
     runs |= {f"{CIFAR}/stages/{name}-80": [record(9.5)] for name in ("gasl", "gasl-alpha10")}
     runs |= {f"{CIFAR}/stages/gasl-alpha0.1-80": [record(8.1, target=most)]}
     said, out = findings(runs), "; left out, as above their target: "
-    assert "is number 1 of 2 in error, 0.50 points below structured sparsity learning" in said[5]
-    assert said[5].endswith(f"; baseline 8.00 %{out}l0 regularisation (1 of 1 runs).")
-    assert "3.0x to 3.0x at batch 128" in said[6]
-    assert said[7].endswith(f"SA + GASL +1.50 points; the paper has 2.23 on CIFAR-100{out}l0 regularisation "
+    assert "is number 1 of 2 in error, 0.50 points below structured sparsity learning" in said[7]
+    assert said[7].endswith(f"; baseline 8.00 %{out}l0 regularisation (1 of 1 runs).")
+    assert "3.0x to 3.0x at batch 128" in said[8]
+    assert said[9].endswith(f"SA + GASL +1.50 points; the paper has 2.23 on CIFAR-100{out}l0 regularisation "
                             "(1 of 1 runs).")  # fmt: skip
-    assert "+1.50 at 1, +1.50 at 10" in said[8]
-    assert said[8].endswith(f"x and 4.0x fewer{out}1 of 1 runs at 0.1.")
+    assert "+1.50 at 1, +1.50 at 10" in said[10]
+    assert said[10].endswith(f"x and 4.0x fewer{out}1 of 1 runs at 0.1.")
     runs |= {f"{CIFAR}/gasl": [record(7.0, macs=500, target=quarter)]}
-    assert findings(runs)[5].startswith("CIFAR-10, VGG-16 at width 0.25, a quarter of the MACs: nothing to rank SA + "
+    assert findings(runs)[7].startswith("CIFAR-10, VGG-16 at width 0.25, a quarter of the MACs: nothing to rank SA + "
                                         "GASL with; left out, as above their target: ")  # fmt: skip
 
 
@@ -147,8 +159,8 @@ def test_the_units_of_a_stage_count_from_the_dense_network():
 
 def test_baselines_beside_their_own_papers():
     met = {"lenet5/group_lasso": [record(1.0, 100_000, dense=2_293_000)]}
-    assert "1 of 1 rows that were run meet it" in findings(met)[4]
-    missed = findings({"lenet5/group_lasso": [record(1.5, 100_000, dense=2_293_000)]})[4]
+    assert "1 of 1 rows that were run meet it" in findings(met)[6]
+    missed = findings({"lenet5/group_lasso": [record(1.5, 100_000, dense=2_293_000)]})[6]
     assert missed.endswith("0 of 1 rows that were run meet it, 10 have not been run; missed: "
                            "lenet5/group_lasso (error by 0.20 points).")  # fmt: skip
 
@@ -159,11 +171,11 @@ def test_cifar_at_equal_macs():
     runs[f"{CIFAR}/l0"] = [record(8.9, speed=2.0)]
     runs[f"{CIFAR}/baseline"] = [record(8.5, macs=1000)]
     said = findings(runs)
-    assert "SA + GASL 9.00 % at 4.0x fewer MACs (1 seed) is number 2 of 3 in error, 0.10 points above l0" in said[5]
-    assert said[5].endswith("; baseline 8.50 %.")
-    assert "2.0x to 3.0x at batch 128" in said[6]
-    assert said[6].endswith("is reached by 2 of 3 methods.")
-    assert "number 1 of 3 in error, 0.40 points below l0" in findings(runs | {f"{CIFAR}/gasl": [record(8.5)]})[5]
+    assert "SA + GASL 9.00 % at 4.0x fewer MACs (1 seed) is number 2 of 3 in error, 0.10 points above l0" in said[7]
+    assert said[7].endswith("; baseline 8.50 %.")
+    assert "2.0x to 3.0x at batch 128" in said[8]
+    assert said[8].endswith("is reached by 2 of 3 methods.")
+    assert "number 1 of 3 in error, 0.40 points below l0" in findings(runs | {f"{CIFAR}/gasl": [record(8.5)]})[7]
 
 
 def test_levels_and_alphas():
@@ -173,10 +185,10 @@ def test_levels_and_alphas():
     said = findings(runs)
     assert (
         "not the lowest, 0.50 points above structured sparsity learning (all, and how many times "
-        "fewer MACs: structured sparsity learning +1.00 at 4.0x; SA + GASL at 4.0x)" in said[7]
+        "fewer MACs: structured sparsity learning +1.00 at 4.0x; SA + GASL at 4.0x)" in said[9]
     )
-    assert "+1.50 at 1, +2.00 at 10; 0.50 points between the worst and the best from 0.1 to 10" in said[8]
-    assert said[8].endswith("the paper has 0.42; MACs are 4.0x and 4.0x fewer.")
+    assert "+1.50 at 1, +2.00 at 10; 0.50 points between the worst and the best from 0.1 to 10" in said[10]
+    assert said[10].endswith("the paper has 0.42; MACs are 4.0x and 4.0x fewer.")
 
 
 def test_what_is_printed_and_impossible():
@@ -185,7 +197,7 @@ def test_what_is_printed_and_impossible():
     assert inputs > 16 * maps
     assert PRINTED_RISE["rise/gasl"][2] != PRINTED_RISE["alpha/1"][2]
     assert PRINTED_RISE["alpha/0.01"][1:] == PRINTED_RISE["rise/l1"][1:]
-    assert findings({"lenet5/gasl": [record(0.9, 61_325, dense=2_293_000)]})[9].endswith(
+    assert findings({"lenet5/gasl": [record(0.9, 61_325, dense=2_293_000)]})[11].endswith(
         "at 0.50x that row's MACs we have 0.90 % for its 0.92."
     )
 
