@@ -108,8 +108,7 @@ def share(kind: str, model: nn.Module, small: nn.Module, removal: Removal, examp
 
 def largest_step(kind: str, model: nn.Module, small: nn.Module, removal: Removal, example: Tensor) -> float:
     """By how much one unit less, of the axis where that is most, would lower the share."""
-    if kind == "sparsity":
-        return 1 / sum(size for size, _ in removal.widths.values())
+    units = sum(size for size, _ in removal.widths.values())
     now = share(kind, model, small, removal, example)
     largest = 0.0
     for axis in gasl.trace(small, example).axes:
@@ -117,8 +116,10 @@ def largest_step(kind: str, model: nn.Module, small: nn.Module, removal: Removal
             less = copy.deepcopy(small)
             dict_axis = next(a for a in gasl.trace(less, example).axes if a.name == axis.name)
             dict_axis.zero_([0], readers=True, within=dict(less.named_parameters()))
-            less, _ = gasl.shrink(less, example)
-            largest = max(largest, now - share(kind, model, less, removal, example))
+            less, gone = gasl.shrink(less, example)
+            alive = sum(after for _, after in gone.widths.values())
+            then = alive / units if kind == "sparsity" else share(kind, model, less, removal, example)
+            largest = max(largest, now - then)
     return largest
 
 

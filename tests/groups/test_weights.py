@@ -55,3 +55,28 @@ def test_placeholders_have_the_shapes_of_the_norms():
     for norms, placeholder in zip(groups.norms(), groups.placeholders(), strict=True):
         assert (placeholder.shape, placeholder.dtype) == (norms.shape, norms.dtype)
         assert placeholder.untyped_storage().nbytes() == 4
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_no_more_die_than_may_and_the_largest_of_those_wait(one):
+    torch.manual_seed(0)
+    first, second = torch.randn(40), torch.randn(3, 20)
+    first[:10] = 0
+    before = torch.cat([first, second.flatten()])
+    groups = WeightGroups({"a": first, "b": second})
+    groups.least = 40
+    rates = [torch.tensor(1.0).expand(n) if one else torch.ones(n) for n in (40, 60)]
+    free = WeightGroups({"all": before.clone()})
+    free.shrink_([torch.ones(100)], lambda _: 1.0)
+    (dead,) = free.dead()
+    assert int((~dead).sum()) < 40
+    groups.shrink_(rates, lambda _: 1.0)
+    after = torch.cat([first, second.flatten()])
+    assert int((after != 0).sum()) == 40
+    waited = dead & (after != 0)
+    assert torch.equal(after[waited], before[waited])
+    assert before[waited].abs().min() > before[dead & (after == 0)].abs().max()
+    torch.testing.assert_close(after[~dead], free.tensors["all"][~dead], rtol=1e-6, atol=1e-7)
+    groups.shrink_(rates, lambda _: 1.0)
+    assert int((torch.cat([first, second.flatten()]) != 0).sum()) == 40
+    assert int((before != 0).sum()) == 90

@@ -31,6 +31,7 @@ class WeightGroups:
         self._cleared: Sequence[Tensor] | None = None
         self._kept: list[Tensor] = []
         self.known: list[Tensor] | None = None  # norms cost no more than a copy of them: never kept
+        self.least = 0  # how many stay, of all tensors together
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ class WeightGroups:
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
         """W <- sign(w) max(0, |w| - lr(w) r); a negative rate pushes away from 0, on which a weight stays."""
-        for tensor, rate in zip(self.tensors.values(), rates, strict=True):
+        for tensor, rate in zip(self.tensors.values(), self._spared(rates, lr), strict=True):
             if rate.numel() != tensor.numel():
                 raise InputError(f"rates {tuple(rate.shape)} must have one entry per weight of {tuple(tensor.shape)}")
             one = rate.stride() == (0,) and bool(rate[0] >= 0)  # the same for all: a single pass, equal to the bit
@@ -76,6 +77,21 @@ class WeightGroups:
             threshold = (lr(tensor) * rate).reshape(tensor.shape)
             up, down = threshold.clamp(max=0) * tensor.sign(), threshold.clamp_min(0)
             tensor.sub_(tensor.clamp(-down, down)).sub_(up)
+
+    def _spared(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> Sequence[Tensor]:
+        """The rates, but 0 for the largest of those that would die if fewer would stay than have to."""
+        if self.least == 0:
+            return rates
+        norms, steps = self.norms(), [lr(tensor) for tensor in self.tensors.values()]
+        dying = [(n > 0) & (n <= step * rate) for n, step, rate in zip(norms, steps, rates, strict=True)]
+        staying = sum(int((n > 0).sum() - dies.sum()) for n, dies in zip(norms, dying, strict=True))
+        count = min(self.least - staying, sum(int(dies.sum()) for dies in dying))
+        if count <= 0:
+            return rates
+        sizes = torch.cat([torch.where(dies, n, 0) for n, dies in zip(norms, dying, strict=True)])
+        waits = torch.zeros_like(sizes, dtype=torch.bool).index_fill_(0, sizes.topk(count).indices, True)
+        each = waits.split([n.numel() for n in norms])
+        return [rate.masked_fill(wait, 0) for rate, wait in zip(rates, each, strict=True)]
 
     @torch.no_grad()
     def clear_(self, dead: Sequence[Tensor], within: Mapping[str, Tensor] | None = None) -> None:

@@ -22,8 +22,9 @@ def allowed(
 ) -> dict[str, int]:
     """The units of each axis that may go, and the whole is still not below the target.
 
-    What a unit takes is counted. Of a latency there is no such bound: it falls by leaps, where a width fits the
-    machine's registers. So what may go is tried, and halved until no leap takes it far past the target.
+    What a unit takes is counted, and the way to the target shared out among the axes of which some may go: not to the
+    last of an axis, which would take all that reads it. Of a latency there is no such bound: it falls by leaps, where a
+    width fits the machine's registers. So what may go is tried, and halved until no leap takes it far past the target.
 
     Args:
         share: The share that is left, and the goal.
@@ -48,12 +49,13 @@ def allowed(
         {'0.in': 2, '0': 10}
     """
     stay, alive = look.counts, look.live.counts
-    least, there = share.goal - TOLERANCE / 2, [stay[name] for name in units]
+    least = share.goal - TOLERANCE / 2
     if share.product:
         costs = share.costs(look, left, units, at_once)
+        there = [stay[name] if alive[name] > floors[name] else 0 for name in units]
         counts = shared_out(left - least, there, [costs[name] for name in units])
     else:
-        counts = allowance(left, least, there, share.fixed)
+        counts = allowance(left, least, [stay[name] for name in units], share.fixed)
     most = dict(zip(units, counts, strict=True))
 
     def rounded() -> dict[str, int]:

@@ -108,7 +108,8 @@ class Share:
     def _cost(self, look: Look, left: float, name: str, units: Sequence[int], at_once: int) -> float:
         """What the weakest unit takes, and then the strongest; where they differ, as maps of many features, some more.
 
-        The first of all may take less than those that follow, or cost: single input features are gathered.
+        The first of all may take less than those that follow, or cost: single input features are gathered. One unit
+        stays in each: without the last, all that reads it would go, too.
         """
 
         def without(*some: Sequence[int]) -> float:
@@ -117,7 +118,9 @@ class Share:
         first, others = units[:at_once], units[at_once:]
         less = without(first)
         taken = [left - less]
-        if len(others) >= at_once:
+        if 0 < len(others) <= at_once:
+            taken.append(left - without(others[-at_once:]))
+        elif others:
             taken.append(less - without(first, others[-at_once:]))
             if abs(taken[0] - taken[1]) > 1e-12:
                 places = range(0, len(others), max(at_once, len(others) // _TRIED))

@@ -71,6 +71,7 @@ class WeightController:
         self._start = state.strength
         if method.cuts:
             state.gone = groups.dead()
+        groups.least = int(target.goal() * sum(sizes) + 1e-6)
 
     @torch.no_grad()
     def left(self, groups: Groups, state: State) -> float:
