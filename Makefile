@@ -34,7 +34,8 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[bench]"
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@status=0; for script in benchmarks/*.py; do echo "== $$script"; \
+		$(BIN)/python "$$script" || status=$$?; done; exit $$status
 
 # Every network of the zoo: exports, each unit that is left disturbed, and architectures of other model libraries (without
 # their own dependencies: some ask for torchvision, for their data loading only). About 20 minutes.

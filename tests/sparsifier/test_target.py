@@ -245,6 +245,21 @@ def test_single_weights_meet_it(method):
 
 
 @pytest.mark.parametrize(
+    "method",
+    [gasl.L1(strength=10.0), gasl.Attention(over=gasl.L1(), granularity="weight", strength=10.0)],
+    ids=["L1", "attention"],
+)
+def test_as_many_single_weights_stay_as_are_wanted_whatever_the_strength(method):
+    model = network("mlp")
+    sparsifier = gasl.Sparsifier(model, method, data("mlp")[0][:2], target=gasl.Target(sparsity=0.7, steps=400))
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 4, "mlp")
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    assert sum(int(w.count_nonzero()) for w in weights) == int(0.3 * sum(w.numel() for w in weights))
+    assert sparsifier.reached.met
+
+
+@pytest.mark.parametrize(
     ("over", "words"),
     [
         (gasl.L1(), {"granularity": "weight"}),

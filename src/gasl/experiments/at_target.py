@@ -87,7 +87,7 @@ def target_entries(seeds: int | None = None) -> list[Entry]:
 
 
 def _at_units(model: str) -> dict[str, tuple[str, Method]]:
-    """Each axis has a pressure of its own there; with one for all alpha = 10 does not come to its target (R15)."""
+    """Each axis has a pressure of its own there; with one for all alpha = 10 leaves most groups without any (R15)."""
     return {**_METHODS, "gasl": ("gasl", GASL(strength=0.05, alpha=10.0, beta=_BETA[model]))}
 
 
