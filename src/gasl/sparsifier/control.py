@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from gasl.errors import InputError
 from gasl.groups.units import UnitGroups
 from gasl.groups.weights import WeightGroups
 from gasl.maths.control import GATES_LATE, lag, next_strength, wanted_share
@@ -47,7 +48,8 @@ class Controller:
         round_to: What each width is kept a multiple of; what is left counts as it will be then.
 
     Raises:
-        InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis.
+        InputError: If the target cannot be met, with the smallest share that can, or names an unknown axis. The first
+            check raises it of a network with dead units: the state of its run, still to come, may know the whole.
 
     Example:
         >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.zeros(2, 4)
@@ -89,7 +91,13 @@ class Controller:
         self._floors = own_floors(target, self._sizes, floors, round_to)
         self._share = Share(target, whole, example_inputs, self._floors)
         free = set(self._sizes if names is None else names) - protect
-        check_reachable(self._share, whole, self._floors, free, round_to)
+        self._refusal: InputError | None = None
+        try:
+            check_reachable(self._share, whole, self._floors, free, round_to)
+        except InputError as error:
+            if whole.live.counts == self._sizes:
+                raise
+            self._refusal = error  # of a network that has lost units, perhaps in a run whose state is to come
         self._fair = fair_floors(self._share, whole, self._floors, free)
 
     def left(self) -> float:
@@ -127,6 +135,8 @@ class Controller:
         Returns:
             Whether it has done: the target is met, or nothing is left that may die.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if state.step % self.every:
             return False
         assert isinstance(groups, UnitGroups)  # or there would be no controller
@@ -166,7 +176,7 @@ class Controller:
     ) -> dict[str, int]:
         """The units of each axis that have to live until the next look."""
         going = allowed(self._share, look, left, self._fair, units, self._round_to)
-        return {name: count - going[name] for name, count in own.items()}
+        return {name: max(count - going[name], min(count, self._floors[name])) for name, count in own.items()}
 
     def _press(self, groups: UnitGroups, state: State, left: float, alive: Mapping[str, int]) -> None:
         """Set the strength; where axes have targets of their own, how hard each of them is pressed."""
@@ -201,7 +211,7 @@ class Controller:
 
     def load_state_dict(self, saved: Mapping[str, Any], groups: UnitGroups | WeightGroups, state: State) -> None:
         """Go on where :meth:`state_dict` was taken."""
-        self._errors, self._start = dict(saved["errors"]), float(saved["start"])
+        self._errors, self._start, self._refusal = dict(saved["errors"]), float(saved["start"]), None
         self.ended, self._share.counted = saved.get("ended"), saved.get("costs")
         # What is whole was counted anew when this was made, perhaps of a network whose units had died already.
         self._share.whole, self._fair = saved.get("whole", self._share.whole), saved.get("fair", self._fair)

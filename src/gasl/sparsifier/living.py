@@ -28,10 +28,10 @@ def scores(groups: UnitGroups, state: State) -> dict[str, Tensor]:
 
 
 def weakest(scores: Mapping[str, Tensor], live: Liveness) -> dict[str, list[int]]:
-    """The units of each axis that are still there, the next to die first."""
+    """The units of each axis that are still there, and that the method can kill, the next to die first."""
     found = {}
     for name, score in scores.items():
-        there = live.kept[name].to(score.device)
+        there = live.kept[name].to(score.device) & (score > 0)
         order = torch.where(there, score, torch.inf).argsort(stable=True)
         found[name] = order[: int(there.sum())].tolist()
     return found

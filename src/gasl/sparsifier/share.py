@@ -77,7 +77,7 @@ class Share:
     def __call__(self, look: Look) -> float:
         """The share of the whole that the removal would leave."""
         if self.target.kind == "units":
-            return self._units(look.counts) / self.whole
+            return self._of_whole(self._units(look.counts))
         key = tuple(look.counts.values())
         if key not in self._known:
             small = look.smaller()
@@ -138,12 +138,16 @@ class Share:
             The share; the medians of the whole and of the smaller network, measured in turn.
         """
         if self.target.kind == "units":
-            return self._units(widths) / self.whole, None
+            return self._of_whole(self._units(widths)), None
         if self._dense is None:
             return self._count(small, _CAREFUL) / self.whole, None
         found = self._measured(_CAREFUL, {"whole": self._dense, "small": duplicate(small).to(self.target.device)})
         whole, after = found["whole"].median, found["small"].median
         return after / whole, (whole, after)
+
+    def _of_whole(self, units: float) -> float:
+        """Nothing is left of nothing: of axes that are at their targets already."""
+        return units / self.whole if self.whole else 0.0
 
     def _count(self, small: nn.Module, seconds: float) -> float:
         if self.target.kind == "params":

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gasl.errors import InputError
 from gasl.groups.weights import WeightGroups
@@ -108,9 +108,8 @@ class WeightController:
         goal = self.target.goal()
         wanted = wanted_share(state.step, self.target.horizon, goal)
         if self.method.cuts:
-            assert state.gone is not None
-            chosen = self.method.chosen(groups.norms(), groups.floors, 1 - wanted)
-            state.gone = [old.to(new.device) | new for old, new in zip(state.gone, chosen, strict=True)]
+            assert isinstance(groups, WeightGroups)  # or there would be no such controller
+            state.gone = self._cut(groups, state, wanted)
             groups.clear_(state.gone)
         left = self.left(groups, state)
         if left <= goal + 1e-9:
@@ -120,6 +119,20 @@ class WeightController:
         most = inf if state.posterior is None else GATES_LATE
         state.strength = next_strength(state.strength, self._start, self._error, before, late, most=most)
         return False
+
+    def _cut(self, groups: WeightGroups, state: State, wanted: float) -> list[Tensor]:
+        """What is dead when no more is left than wanted; a part of each layer is rounded, so more may be asked for."""
+        assert state.gone is not None
+        norms = groups.norms()
+        whole = sum(n.numel() for n in norms)
+        needed, more = whole - int(wanted * whole + 1e-6), 0
+        while True:
+            part = min(1.0, (needed + more) / whole)
+            chosen = self.method.chosen(norms, groups.floors, part)
+            gone = [old.to(new.device) | new for old, new in zip(state.gone, chosen, strict=True)]
+            if part == 1.0 or sum(int(dead.sum()) for dead in gone) >= needed:
+                return gone
+            more = 2 * more or 1
 
     def state_dict(self) -> dict[str, Any]:
         """What lives."""
