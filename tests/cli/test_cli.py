@@ -13,8 +13,9 @@ from torch import nn
 import gasl
 from gasl.cli import main
 from gasl.cli.parse import parse
+from gasl.experiments.networks import factory
 from gasl.experiments.spec import STRENGTH
-from gasl.models import LeNet5
+from gasl.models import MODELS, LeNet5
 
 QUICK = [
     *("--model", "mlp", "--data", "mnist5k", "--min_units", "20", "--progress", "false"),
@@ -86,6 +87,29 @@ def test_a_network_of_the_users_own(capsys, tmp_path, monkeypatch):
     assert "44" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["--config", "--model_args"])
+def test_arguments_of_a_network_are_what_yaml_says(tmp_path, word):
+    text = '{a: 1, b: [8, "16"], flag: false, none: null, text: "3", e: 1e-3, inner: {deep: [true, {x: "no"}]}}'
+    wanted = {"a": 1, "b": [8, "16"], "flag": False, "none": None, "text": "3", "e": 1e-3}
+    wanted["inner"] = {"deep": [True, {"x": "no"}]}
+    config = tmp_path / "flags.yaml"
+    config.write_text(f"model_args: {text}\n")
+    words = ["measure", "--model", "mlp", word, str(config) if word == "--config" else text]
+    found = parse(words)[1]["model_args"]
+    assert (found, [type(v) for v in found.values()]) == (wanted, [type(v) for v in wanted.values()])
+    one_by_one = ["--model_args.flag", "true", "--model-args.width=0.25", '--model_args.inner.y="3"']
+    wanted |= {"flag": True, "width": 0.25, "inner": {**wanted["inner"], "y": "3"}}
+    assert parse([*words, *one_by_one])[1]["model_args"] == wanted
+    assert parse(words[:3])[1]["model_args"] is None
+
+
+def test_a_network_cannot_change_its_arguments(monkeypatch):
+    monkeypatch.setitem(MODELS, "eats", lambda widths: nn.Linear(1, widths.pop()))
+    widths = [8, 4]
+    build = factory("eats", {"widths": widths})
+    assert [build().out_features, build().out_features, len(widths)] == [4, 4, 2]
+
+
 def test_train_and_report(capsys, tmp_path):
     out = tmp_path / "run"
     words = ["train", "--out", str(out), "--method", "gasl", "--gasl.strength", "8", "--sparse.epochs", "2", *QUICK]
@@ -146,6 +170,11 @@ def test_flags_from_yaml(capsys, tmp_path):
         (["train", "--out", "run", "--data", "mnist5k", "--model", "vgg16"], "does not run on example inputs"),
         (["train", "--out", "run", "--data", "mnist5k", "--model_args={num_classes: 3}"], "10 classes"),
         (["train", "--out", "run", "--data", "mnist5k", "--weights", "nowhere"], "there is no file nowhere"),
+        (["measure", "--model", "mlp", "--model_args", "{1: 2}"], "takes names that are texts, got 1"),
+        (["measure", "--model", "mlp", "--model_args", "{a: [!!set {b}]}"], "--model_args.a takes texts, numbers, true"),
+        (["measure", "--model", "mlp", "--model_args", "{a: 1}", "--model_args.a.b", "2"], "'a' to be a mapping"),
+        (["measure", "--model", "mlp", "--model_args.a", "[1"], "--model_args.a takes YAML, got [1 (see"),
+        (["measure", "--model", "mlp", "--model_args.a"], "--model_args.a needs a value"),
         (["demo", "--seed", "-1"], "seed"),
         (["train", "--out", ""], "--out needs a value"),
         (["train", "--out="], "--out needs a value"),

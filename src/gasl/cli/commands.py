@@ -7,7 +7,7 @@ from gasl.cli.ablation import COMMANDS as ABLATION
 from gasl.cli.methods import describe, overview
 from gasl.cli.papers import COMMANDS as PAPERS
 from gasl.cli.sizes import COMMANDS as SIZES
-from gasl.experiments.spec import RunSpec
+from gasl.experiments.spec import Options, RunSpec
 from gasl.methods.base import Method
 from gasl.sparsifier import Target
 from gasl.training.config import Hardware, TrainConfig
@@ -34,7 +34,7 @@ def train(
     out: Path,
     method: Method,
     model: str = "lenet5",
-    model_args: dict[str, int | float | str] | None = None,
+    model_args: Options | None = None,
     weights: Path | None = None,
     data: str = "mnist",
     data_dir: Path | None = None,
@@ -58,7 +58,7 @@ def train(
         out: The run's folder.
         method: What makes it small.
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
-        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        model_args: Keyword arguments of the factory in YAML, e.g. {width: 0.25}.
         weights: A safetensors file with a trained network's weights, the baseline; it is then not trained dense.
         data: mnist, fashion_mnist, cifar10, cifar100, mnist5k, a folder, or hub:NAME.
         data_dir: The folder that holds the data sets; GASL_DATA by default.

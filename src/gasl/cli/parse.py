@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gasl.cli.commands import COMMANDS
+from gasl.cli.options import merged, split_off
 from gasl.cli.words import in_words
 from gasl.errors import GaslError, MissingExtraError, unknown_name
 from gasl.methods import METHODS, Method
@@ -61,13 +62,18 @@ def parse(argv: Sequence[str]) -> tuple[Callable[..., None], dict[str, Any]]:
         raise unknown_name("command", argv[0], COMMANDS)
     command = COMMANDS[argv[0]]
     parser, words = _parser(argv[0], command), _spelled_out([_underscored(word) for word in argv[1:]], command)
+    words, single = split_off(words) if "model_args" in inspect.signature(command).parameters else (words, [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse renames its functions between versions
         given = _given(parser, words)
         if usual := _usual(given):
             parser.set_defaults(usual)
             given = _given(parser, words)
-    return command, _arguments(command, given)
+        one_by_one = {name: _value(f"gasl {argv[0]}", name, text) for name, text in single}
+    arguments = _arguments(command, given)
+    if "model_args" in arguments:
+        arguments["model_args"] = merged(arguments["model_args"], one_by_one)
+    return command, arguments
 
 
 def _given(parser: Any, words: Sequence[str]) -> Namespace:
@@ -87,6 +93,16 @@ def _given(parser: Any, words: Sequence[str]) -> Namespace:
     except ValueError as error:  # of a class that may also be null; jsonargparse puts our reason into its own
         raise error.__cause__ if isinstance(error.__cause__, GaslError) else ParseError(str(error)) from None
     return given
+
+
+def _value(prog: str, name: str, text: str) -> Any:
+    """One of the model's arguments, read as it is in YAML with the others."""
+    parser = _Parser(prog=prog)
+    parser.add_argument(flag := f"--model_args.{name}", type=dict)
+    try:
+        return parser.parse_args([f"{flag}=value: {text}"])[flag[2:]]["value"]
+    except ParseError:
+        raise ParseError(f"{flag} takes YAML, got {text} (see {prog} --help)") from None
 
 
 def _usual(given: Namespace) -> dict[str, float | None]:

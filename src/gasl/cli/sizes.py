@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gasl.experiments.networks import example_for, factory, network
+from gasl.experiments.spec import Options
 from gasl.files import export, save
 from gasl.measure import compare
 from gasl.measure import measure as measure_network
@@ -15,7 +16,7 @@ __all__ = ["COMMANDS"]
 def measure(
     model: str,
     weights: Path | None = None,
-    model_args: dict[str, int | float | str] | None = None,
+    model_args: Options | None = None,
     shape: tuple[int, ...] | None = None,
     batch: int = 1,
     threads: int = 1,
@@ -25,7 +26,7 @@ def measure(
     Args:
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
         weights: A safetensors file with its weights.
-        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        model_args: Keyword arguments of the factory in YAML, e.g. {width: 0.25}.
         shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
         batch: Examples per timed pass.
         threads: Threads while the clock runs.
@@ -38,7 +39,7 @@ def shrink(
     model: str,
     weights: Path,
     out: Path,
-    model_args: dict[str, int | float | str] | None = None,
+    model_args: Options | None = None,
     shape: tuple[int, ...] | None = None,
     protect: list[str] | None = None,
     gather: bool = True,
@@ -53,7 +54,7 @@ def shrink(
         model: lenet5, mlp, vgg16, resnet18, or package.module:factory.
         weights: A safetensors file with its weights.
         out: Where the smaller network goes (safetensors, for gasl.load).
-        model_args: Keyword arguments of the factory, e.g. {width: 0.25}.
+        model_args: Keyword arguments of the factory in YAML, e.g. {width: 0.25}.
         shape: Shape of one example, e.g. [3,32,32]; known for the built-in networks.
         protect: Axes, or modules whose axes, to leave whole; shell patterns are allowed.
         gather: Whether single features of a flattened map may go.

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -56,7 +57,7 @@ def factory(name: str, options: Mapping[str, object] | None = None) -> Callable[
 
     def build() -> nn.Module:
         try:
-            made = make(**given)
+            made = make(**deepcopy(given))  # a constructor may use up a list that it is given
         except TypeError as error:
             raise InputError(f"{name} does not take {given or 'no arguments'}: {error}") from error
         except Exception as error:  # and so may its constructor

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from gasl.errors import InputError
 from gasl.methods import GASL
@@ -10,7 +11,12 @@ from gasl.removal.rounding import check_round_to
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["STRENGTH", "RunSpec", "demo_spec"]
+__all__ = ["STRENGTH", "Options", "RunSpec", "demo_spec"]
+
+if TYPE_CHECKING:
+    Options = Mapping[str, Any]
+else:
+    Options = dict  # jsonargparse reads a text again wherever it knows a type of values: "3" would become a number
 
 # What a run takes if it is given no strength. Calibration on the first loss, which a strength of None means, is for
 # networks that start from scratch: the loss of a trained baseline is nearly 0, and nothing would ever die.
@@ -52,7 +58,7 @@ class RunSpec:
     """
 
     model: str = "lenet5"
-    model_args: Mapping[str, int | float | str] = field(default_factory=dict)
+    model_args: Options = field(default_factory=dict)
     weights: str | None = None
     data: str = "mnist"
     method: Method = field(default_factory=lambda: GASL(strength=STRENGTH))
