@@ -51,6 +51,11 @@ def test_some_are_drawn_at_random_and_always_the_same():
     assert len(sweep_jobs("mlp/quick", VALUES, number=9)) == 4
 
 
+def test_arguments_of_the_network_stay_what_they_are():
+    arguments = {"text": "3", "flag": False, "widths": [8, "16"]}
+    assert changed(QUICK, {"model_args": arguments}).model_args == arguments
+
+
 def test_fields_by_their_path():
     assert changed(QUICK, {"sparse.epochs": 7}).sparse.epochs == 7
     assert changed(named("cifar10/vgg16-0.25-short/gasl"), {"target.macs": 0.5}).target.macs == 0.5

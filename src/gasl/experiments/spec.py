@@ -11,7 +11,7 @@ from gasl.removal.rounding import check_round_to
 from gasl.sparsifier import Target
 from gasl.training import TrainConfig
 
-__all__ = ["STRENGTH", "Options", "RunSpec", "demo_spec"]
+__all__ = ["STRENGTH", "RunSpec", "demo_spec"]
 
 if TYPE_CHECKING:
     Options = Mapping[str, Any]
