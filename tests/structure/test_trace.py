@@ -180,3 +180,29 @@ def test_a_gathering_layer_that_is_called_twice_is_protected():
         a=nn.Linear(3, 4), b=nn.Linear(3, 4), gather=GatherLinear(torch.tensor([1, 3]), 5), out=nn.Linear(5, 2),
     )  # fmt: skip
     assert axes_of(model, torch.randn(2, 3)) == {"gather": 5}
+
+
+@pytest.mark.parametrize(
+    ("units", "words"),
+    [
+        (
+            torch.tensor([False, True] * 4),
+            r"units 0\.\.7; .* a mask of 8 .* mask\.nonzero\(\)\.flatten\(\)\.tolist\(\)",
+        ),
+        ([False, True] * 4, "a mask of 8 truth values"),
+        ([1.7], r"takes whole numbers, got \[1\.7"),
+        ([8], r"has units 0\.\.7, got \[8\]"),
+        ([-1], r"has units 0\.\.7, got \[-1\]"),
+        (None, "takes their numbers, got None"),
+        ("12", "takes their numbers, got '12'"),
+    ],
+)
+def test_units_that_are_no_numbers_are_refused(units, words):
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    axis = trace(model, torch.zeros(1, 4)).axis("0")
+    with pytest.raises(InputError, match=words):
+        axis.zero_(units)
+    assert bool((model[0].weight != 0).all())
+    axis.zero_([])
+    axis.zero_(torch.tensor([3]))
+    assert (model[0].weight == 0).all(1).nonzero().flatten().tolist() == [3]

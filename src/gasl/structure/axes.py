@@ -99,7 +99,7 @@ class Axis:
             within: Tensors to change in place of the network's own, by name.
 
         Raises:
-            InputError: If a number is not one of the axis.
+            InputError: If one is no whole number or not one of the axis, or what was given is a mask.
 
         Example:
             >>> from gasl.structure.trace import trace
@@ -108,9 +108,7 @@ class Axis:
             >>> model[0](torch.ones(1, 4))[0, [0, 5]].tolist()
             [0.0, 0.0]
         """
-        chosen = torch.as_tensor(units, dtype=torch.int64).flatten()
-        if bool(((chosen < 0) | (chosen >= self.size)).any()):
-            raise InputError(f"axis {self.name!r} has units 0..{self.size - 1}, got {chosen.tolist()}")
+        chosen = self._numbers(units)
         dead = torch.zeros(self.size + 1, dtype=torch.bool)
         dead[chosen] = True
         dead[self.size] = False
@@ -120,6 +118,23 @@ class Axis:
             tensor = (self.tensors if within is None else within)[member.tensor]
             gone = dead[member.units].nonzero().flatten()  # -1 is the entry that is never dead
             tensor.index_fill_(member.dim, gone.to(tensor.device), 0)
+
+    def _numbers(self, units: Sequence[int] | Tensor) -> Tensor:
+        wanted = f"axis {self.name!r} has units 0..{self.size - 1}"
+        try:
+            chosen = torch.as_tensor(units).flatten()
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise InputError(f"{wanted}; zero_ takes their numbers, got {units!r}") from error
+        if chosen.dtype == torch.bool:
+            raise InputError(
+                f"{wanted}; zero_ takes their numbers, got a mask of {len(chosen)} truth values: make it a tensor and "
+                "give mask.nonzero().flatten().tolist()"
+            )
+        if len(chosen) and (chosen.is_floating_point() or chosen.is_complex()):
+            raise InputError(f"{wanted}; zero_ takes whole numbers, got {chosen.tolist()}")
+        if bool(((chosen < 0) | (chosen >= self.size)).any()):
+            raise InputError(f"{wanted}, got {chosen.tolist()}")
+        return chosen.to("cpu", torch.int64)
 
 
 @dataclass(frozen=True)
