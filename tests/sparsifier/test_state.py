@@ -128,6 +128,34 @@ def test_a_state_of_something_else_is_refused():
             one.load_state_dict(two.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (gasl.GASL(strength=0.1), "10 in axis '0', the network has 12"),
+        (gasl.L0(strength=1e-3), "10 in axis '0', the network has 12"),
+        (gasl.GroupLasso(strength=0.1, scope="shape"), r"\[10, 6\] in weight '0.weight', the network has \[12, 6\]"),
+        (gasl.MagnitudePruning(every=2), r"\[10, 6\] in weight '0.weight', the network has \[12, 6\]"),
+        (gasl.SparseVD(strength=1e-3), r"\[10, 6\] in weight '0.weight', the network has \[12, 6\]"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_state_of_other_widths_is_refused(method, words):
+    def made(width, seed=0):
+        model = torch.nn.Sequential(torch.nn.Linear(6, width), torch.nn.ReLU(), torch.nn.Linear(width, 4))
+        return gasl.Sparsifier(model, method, torch.zeros(2, 6), seed=seed)
+
+    state = through_a_file(made(10).state_dict())
+    other = made(12)
+    before = other.state_dict()
+    with pytest.raises(InputError, match=f"this state is of {words}; make the network as it was"):
+        other.load_state_dict(state)
+    assert torch.equal(other.state_dict()["generator"], before["generator"])
+    again = made(10, seed=7)
+    del state["sizes"]  # as before sizes were kept
+    again.load_state_dict(state)
+    assert torch.equal(again.state_dict()["generator"], state["generator"])
+
+
 @pytest.mark.parametrize("method", [gasl.L0(strength=1e-3), gasl.SparseVD(strength=1e-3)])
 def test_what_is_gone_after_the_end_is_missed_in_words(method):
     model, sparsifier, optimizer = setup(method)

@@ -13,7 +13,7 @@ from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.rounding import check_round_to
 from gasl.removal.shrink import shrink
 from gasl.sparsifier.hosting import folded
-from gasl.sparsifier.memory import check_saved, copies, remember, restore_state
+from gasl.sparsifier.memory import check_saved, copies, remember, restore_state, sizes_of
 from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.setup import set_up
 from gasl.sparsifier.steering import controller_of
@@ -234,6 +234,7 @@ class Sparsifier:
         """Everything that lives: strength, step count, generator, factors, rates, norms, cut and frozen groups."""
         return {
             "axes": list(self.groups.names),
+            "sizes": sizes_of(self.groups),
             "method": type(self.method).__name__,
             **remember(self.state),
             "control": None if self.controller is None else self.controller.state_dict(),
@@ -245,8 +246,8 @@ class Sparsifier:
         """Go on where :meth:`state_dict` was taken, with the weights of that moment (loaded before or after).
 
         Raises:
-            InputError: If the state belongs to other axes, another method, or a training with a target where this has
-                none or none where this has one; or is not one of a sparsifier.
+            InputError: If the state belongs to other axes, widths or method, or to a training with a target where this
+                has none or none where this has one; or is not one of a sparsifier.
         """
         check_saved(state, self.state_dict())
         device = self.groups.zero().device

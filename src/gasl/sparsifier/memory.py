@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from gasl.errors import InputError
+from gasl.groups import UnitGroups, WeightGroups
 from gasl.methods.base import State
 from gasl.methods.posterior import Posterior
 
-__all__ = ["check_saved", "copies", "remember", "restore_state"]
+__all__ = ["check_saved", "copies", "remember", "restore_state", "sizes_of"]
 
 _LISTS = ("beta", "rates", "dead")
 
@@ -23,17 +24,25 @@ def check_saved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         now: The sparsifier's state as it is.
 
     Raises:
-        InputError: If something is missing, or axes, method or the kind of controller are others.
+        InputError: If something is missing, or axes, their sizes, method or the kind of controller are others.
 
     Example:
         >>> check_saved({"axes": ["fc1"]}, {"axes": ["fc1"]})
     """
-    if missing := now.keys() - saved.keys() - {"method"}:
+    if missing := now.keys() - saved.keys() - {"method", "sizes"}:
         raise InputError(f"this is no state of a sparsifier: it lacks {', '.join(sorted(missing))}")
     if list(saved["axes"]) != list(now["axes"]):
         raise InputError(f"this state is of axes {list(saved['axes'])}, the network has {list(now['axes'])}")
     if (was := saved.get("method")) is not None and was != now["method"]:
         raise InputError(f"this state is of the method {was}, the sparsifier has {now['method']}; make it with {was}")
+    for kind, own in now.get("sizes", {}).items():
+        was_size = saved.get("sizes", {}).get(kind, {})  # states of earlier versions say nothing of sizes
+        for name, size in own.items():
+            if was_size.get(name, size) != size:
+                raise InputError(
+                    f"this state is of {was_size[name]} in {kind} {name!r}, the network has {size}; "
+                    "make the network as it was when the state was taken"
+                )
     had, has = (state.get("control") is not None for state in (saved, now))
     if had != has:
         raise InputError(
@@ -50,6 +59,26 @@ def copies(tensors: Sequence[Tensor] | None, device: torch.device | None = None)
         (None, [tensor([1.])])
     """
     return None if tensors is None else [tensor.detach().clone().to(device or tensor.device) for tensor in tensors]
+
+
+def sizes_of(groups: UnitGroups | WeightGroups) -> dict[str, dict[str, Any]]:
+    """How many units each axis has, and the shape of each weight that is made sparse.
+
+    Args:
+        groups: The groups of a network.
+
+    Returns:
+        Plain numbers and lists by name.
+
+    Example:
+        >>> sizes_of(WeightGroups({"0.weight": torch.ones(2, 3)}))
+        {'axis': {}, 'weight': {'0.weight': [2, 3]}}
+    """
+    axes = groups.axes if isinstance(groups, UnitGroups) else ()
+    return {
+        "axis": {axis.name: axis.size for axis in axes},
+        "weight": {name: list(tensor.shape) for name, tensor in groups.tensors.items()},
+    }
 
 
 def remember(state: State) -> dict[str, Any]:
