@@ -66,7 +66,9 @@ def test_shrink_removes_saves_and_exports(capsys, pruned, tmp_path):
     assert (small.conv1.out_channels, small.conv2.out_channels) == (16, 50)
 
 
-@pytest.mark.parametrize("wrong", [["--threads", "0"], ["--batches", "[0]"], ["--onnx", "nowhere.txt/small.onnx"]])
+@pytest.mark.parametrize(
+    "wrong", [["--threads", "0"], ["--batches", "[0]"], ["--onnx", "nowhere.txt/small.onnx"], ["--out", "."]]
+)
 def test_shrink_with_a_flag_that_makes_no_sense_writes_nothing(capsys, pruned, tmp_path, monkeypatch, wrong):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nowhere.txt").touch()
@@ -171,10 +173,16 @@ def test_flags_from_yaml(capsys, tmp_path):
         (["train", "--out", "run", "--data", "mnist5k", "--model_args={num_classes: 3}"], "10 classes"),
         (["train", "--out", "run", "--data", "mnist5k", "--weights", "nowhere"], "there is no file nowhere"),
         (["measure", "--model", "mlp", "--model_args", "{1: 2}"], "takes names that are texts, got 1"),
-        (["measure", "--model", "mlp", "--model_args", "{a: [!!set {b}]}"], "--model_args.a takes texts, numbers, true"),
+        (
+            ["measure", "--model", "mlp", "--model_args", "{a: [!!set {b}]}"],
+            "--model_args.a takes texts, numbers, true",
+        ),
         (["measure", "--model", "mlp", "--model_args", "{a: 1}", "--model_args.a.b", "2"], "'a' to be a mapping"),
         (["measure", "--model", "mlp", "--model_args.a", "[1"], "--model_args.a takes YAML, got [1 (see"),
         (["measure", "--model", "mlp", "--model_args.a"], "--model_args.a needs a value"),
+        (["measure", "--model", "mlp", "--shape", "[3,1000000,1000000]"], "do not fit into the memory"),
+        (["measure", "--model", "mlp", "--batch", str(2**40)], "do not fit into the memory; take a smaller batch"),
+        (["train", "--out", "run", "--data", "hub:"], "a set of the hub is called hub:OWNER/NAME"),
         (["demo", "--seed", "-1"], "seed"),
         (["train", "--out", ""], "--out needs a value"),
         (["train", "--out="], "--out needs a value"),

@@ -351,3 +351,18 @@ def test_what_was_loaded_is_compiled_copied_and_shrunk_again(tmp_path):
     torch.testing.assert_close(smaller(x), back(x))
     save(smaller, tmp_path / "m")
     assert torch.equal(load(tmp_path / "m", build=LeNet5)(x), smaller.eval()(x))
+
+
+@pytest.mark.parametrize("path", [".", "..", "made/.."])
+def test_a_folder_is_no_file(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match="is a folder, a file is wanted; give a name in it"):
+        save(nn.Linear(2, 1), path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:99", ("cpu",)])
+def test_a_device_that_is_not_there_is_refused(tmp_path, device):
+    save(nn.Linear(2, 1), tmp_path / "m")
+    with pytest.raises(InputError, match=r"device must be one of this machine, e.g. 'cpu' or 'cuda:0', got \(?'"):
+        load(tmp_path / "m", build=lambda: nn.Linear(2, 1), device=device)

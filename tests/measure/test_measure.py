@@ -119,3 +119,19 @@ def test_inputs_follow_a_converted_network(dtype):
     assert measure(nn.Linear(4, 2).to(dtype), torch.zeros(1, 4), seconds=0.01).macs == 8
     both = compare(nn.Linear(4, 2), nn.Linear(4, 2).to(dtype), torch.zeros(1, 4), batches=(1,), seconds=0.01)
     assert both.small.bytes == both.dense.bytes * dtype.itemsize // 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"batches": 3}, r"batch sizes in a row, got 3; give e.g. batches=\(1, 128\)"),
+        ({"batches": "12"}, "batch sizes in a row, got '12'"),
+        ({"batches": (1.5,)}, r"batch must be 1 or more, a whole number, got 1\.5"),
+        ({"batches": (2**40,)}, "1099511627776 examples do not fit into the memory"),
+        ({"threads": "2"}, "threads='2'"),
+        ({"seconds": float("inf")}, "seconds=inf"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        compare(nn.Linear(4, 1), nn.Linear(4, 1), torch.zeros(1, 4), **{"seconds": 0.01, **wrong})

@@ -6,6 +6,7 @@ from pathlib import Path
 from gasl.experiments.networks import example_for, factory, network
 from gasl.experiments.spec import Options
 from gasl.files import export, save
+from gasl.files.whole import check_no_folder
 from gasl.measure import compare
 from gasl.measure import measure as measure_network
 from gasl.removal import shrink as shrink_network
@@ -63,6 +64,7 @@ def shrink(
         batches: Batch sizes to measure at; 1 and 128 by default.
         threads: Threads while the clock runs.
     """
+    check_no_folder(out)
     dense = network(factory(model, model_args), weights)
     example = example_for(model, shape)
     small, removal = shrink_network(dense, example, protect=protect or (), gather=gather, round_to=round_to)

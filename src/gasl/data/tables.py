@@ -3,6 +3,7 @@
 Rows are streamed and decoded once, so that no second copy of the data stays on disk.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +85,8 @@ def read_hub(name: str) -> dict[str, ImageSet]:
         >>> read_hub("ylecun/mnist")  # doctest: +SKIP
         {'train': ImageSet(...), 'test': ImageSet(...)}
     """
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
+        raise InputError(f"a set of the hub is called hub:OWNER/NAME, e.g. hub:ylecun/mnist, got {'hub:' + name!r}")
     try:
         whole = _datasets().load_dataset(name)
     except (OSError, ValueError) as error:

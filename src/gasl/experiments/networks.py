@@ -81,7 +81,7 @@ def example_for(name: str, shape: tuple[int, ...] | None, batch: int = 2) -> Ten
         A tensor of shape ``(batch, *shape)``.
 
     Raises:
-        InputError: If the shape is not known.
+        InputError: If the shape is not known, or more than the memory holds.
 
     Example:
         >>> example_for("lenet5", None).shape
@@ -92,7 +92,10 @@ def example_for(name: str, shape: tuple[int, ...] | None, batch: int = 2) -> Ten
         raise InputError(f"the shape of one example of {name} is not known; give it, e.g. --shape [3,32,32]")
     if any(size < 1 for size in known):
         raise InputError(f"a shape has sizes of at least 1, got {list(known)}")
-    return torch.zeros(batch, *known)
+    try:
+        return torch.zeros(batch, *known)
+    except (RuntimeError, TypeError, MemoryError) as error:
+        raise InputError(f"{batch} of shape {list(known)} do not fit into the memory; give a smaller shape") from error
 
 
 def network(build: Callable[[], nn.Module], weights: Path | None) -> nn.Module:

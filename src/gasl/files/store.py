@@ -53,6 +53,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         path: The file; it is written whole or not at all.
 
     Raises:
+        FileError: If it cannot be written there, as where a folder is.
         InputError: If the network keeps state that is no tensor, or is one that :func:`gasl.trace` refuses to read.
 
     Example:
@@ -92,7 +93,7 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         FileError: If the file is missing, truncated, altered or not from :func:`save`, or belongs to another class:
             names, ties between tensors, numbers of dimensions and kernel sizes must agree, and every number that a
             removal changed must be there.
-        InputError: If ``build`` does not make a network.
+        InputError: If ``build`` does not make a network, or there is no such device.
 
     Example:
         >>> import tempfile
@@ -101,6 +102,7 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         >>> load(path, build=lambda: nn.Linear(4, 2)).training
         False
     """
+    place = _device(device)
     tensors, layout = _read(Path(path))
     if isinstance(build, nn.Module):
         raise InputError(f"build must be a function that makes the network, got a {type(build).__name__}; lambda: it")
@@ -139,7 +141,17 @@ def load(path: str | os.PathLike[str], build: Callable[[], nn.Module], device: s
         raise FileError(f"{fits_not}: {error}") from error
     set_tensors(model, tensors)
     fit_attributes(model)
-    return model.to(device).eval()
+    return model.to(place).eval()
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:  # as the backend likes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"device must be one of this machine, e.g. 'cpu' or 'cuda:0', got {device!r}: {reason}"
+        ) from error
 
 
 def _aliases(tensors: Mapping[str, Tensor]) -> dict[str, str]:

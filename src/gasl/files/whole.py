@@ -8,7 +8,26 @@ from pathlib import Path
 
 from gasl.errors import FileError
 
-__all__ = ["whole_file"]
+__all__ = ["check_no_folder", "whole_file"]
+
+
+def check_no_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Args:
+        path: Where the file belongs.
+
+    Raises:
+        FileError: If a folder is there, or the path can only be that of one.
+
+    Example:
+        >>> check_no_folder(".")
+        Traceback (most recent call last):
+        gasl.errors.FileError: . is a folder, a file is wanted; give a name in it
+    """
+    target = Path(path)
+    if target.is_dir() or target.name in ("", ".."):
+        raise FileError(f"{target} is a folder, a file is wanted; give a name in it")
 
 
 @contextmanager
@@ -36,6 +55,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         '1 2 3'
     """
     target = Path(path)
+    check_no_folder(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from operator import index
+from typing import Any, Self, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -75,13 +76,17 @@ class Example:
             A new example.
 
         Raises:
-            InputError: If ``batch`` is below 1.
+            InputError: If ``batch`` is no whole number, below 1, or more than the memory holds.
         """
-        if batch < 1:
-            raise InputError(f"batch must be 1 or more, got {batch}")
+        if not isinstance(batch, SupportsIndex) or index(batch) < 1:
+            raise InputError(f"batch must be 1 or more, a whole number, got {batch!r}")
+        batch = index(batch)
         if batch == self.batch:
             return self
-        args, kwargs = _resized((self.args, self.kwargs), self.batch, batch)
+        try:
+            args, kwargs = _resized((self.args, self.kwargs), self.batch, batch)
+        except (RuntimeError, MemoryError) as error:
+            raise InputError(f"{batch} examples do not fit into the memory; take a smaller batch") from error
         return replace(self, args=args, kwargs=kwargs, batch=batch)
 
     def on(self, model: nn.Module) -> Self:

@@ -1,5 +1,6 @@
 """Latency of networks on the machine at hand: measured in turn, with spread and conditions beside the number."""
 
+import math
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -87,8 +88,9 @@ def measure_latency(
     """
     if not models:
         raise InputError("measure_latency needs at least one network, got an empty mapping")
-    if threads < 1 or not seconds > 0:
-        raise InputError(f"threads must be 1 or more and seconds above 0, got threads={threads}, seconds={seconds}")
+    timed = isinstance(seconds, int | float) and 0 < seconds < math.inf
+    if not timed or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads must be 1 or more and seconds above 0, got threads={threads!r}, seconds={seconds!r}")
     example = Example.of(example_inputs)
     example = example if batch is None else example.at(batch)
     examples = {name: example.on(model) for name, model in models.items()}

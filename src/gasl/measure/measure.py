@@ -1,6 +1,6 @@
 """What a network costs, in one record; and two networks side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -159,13 +159,16 @@ def compare(
         Both records and the speed-up at each batch size.
 
     Raises:
-        InputError: If no batch size is given, or another argument is below what makes sense.
+        InputError: If no batch sizes are given, or another argument is below what makes sense.
 
     Example:
         >>> both = compare(nn.Linear(8, 4), nn.Linear(8, 2), torch.zeros(1, 8), batches=(1,), seconds=0.01)
         >>> both.dense.params, both.small.params
         (36, 18)
     """
+    given: object = batches
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputError(f"batches must be batch sizes in a row, got {batches!r}; give e.g. batches=(1, 128)")
     if not batches:
         raise InputError("compare needs at least one batch size, got none")
     models = {"dense": dense, "small": small}
