@@ -38,9 +38,13 @@ def shrink(
     stays in a network that is given in training mode, and goes from one in evaluation mode, where
     :attr:`Removal.max_rel_diff_train` tells.
 
+    A dead unit's constant is taken as it comes out at the example's size. Where it depends on the size of an image or
+    the length of a sequence (a sigmoid summed over places, a softmax over time, a factor ``sqrt(length)``), outputs at
+    another size differ, and nothing tells; so give the size that will be used.
+
     Args:
         model: Any traceable network.
-        example_inputs: What :func:`gasl.trace` takes.
+        example_inputs: What :func:`gasl.trace` takes, in the size that will be used.
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         gather: Whether single features of a flattened map (or of the input) may go; else whole maps only.
         round_to: Keep each width at a multiple of this, or at its full size; units stay for it though they are dead.
@@ -87,7 +91,10 @@ def shrink_(
     The modules and ``Parameter`` objects stay, with their names, order, ``requires_grad``, hooks and param groups, so
     that optimizers, schedulers and whoever else holds them go on. Pending gradients and the optimizer's state are cut
     with the weights; what is left of either is the same to the bit. The next training step is that of the large
-    network in which the removed weights are held.
+    network in which the removed weights are held, with two exceptions. The scale of an RMS norm with n' of n units left
+    is multiplied by sqrt(n / n') and its gradient divided by it, so that a step moves it by another share (1.5 % of the
+    output after one step of SGD, as measured). And Adafactor takes means over
+    whole weights, which are others without the entries that went.
 
     A constant that a removed unit emitted goes into the biases of its readers. A layer without a bias is given one: a
     new parameter, which joins the param groups of the layer's weight and starts without state. Weight decay of a bias
