@@ -221,6 +221,49 @@ def test_where_a_place_or_its_number_matters_the_width_stays(shuffle):
     assert small.first.weight.shape[0] == 12
 
 
+# -- inside a residual -------------------------------------------------------------------------------------------------
+
+
+def residual(channels, groups, again=False):
+    """A residual around two grouped convolutions with a shuffle between, and perhaps one more behind."""
+
+    def forward(m, x):
+        h = torch.relu(m.enter(x))
+        y = m.second(torch.relu(view(m, m.first(h))))
+        return m.leave(torch.relu((unflatten(m, y) if again else y) + h))
+
+    model = Fn(
+        forward,
+        enter=Conv(3, channels, 1), leave=Conv(channels, 2, 1),
+        first=Conv(channels, channels, 1, groups=groups), second=Conv(channels, channels, 1, groups=groups),
+    )  # fmt: skip
+    model.groups = groups
+    return model
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(("channels", "groups"), [(8, 4), (24, 4), (16, 4), (8, 2), (27, 3)])
+def test_what_a_residual_around_a_shuffle_offers_can_go(channels, groups, again):
+    model, x = randomised(residual(channels, groups, again)), doubles(2)
+    sizes = axes_of(model, x)
+    for names in [*([name] for name in sizes), list(sizes)]:
+        for share in (1, 2):
+            large = copy.deepcopy(model)
+            structure = trace(large, x)
+            for k, name in enumerate(names if sizes else ()):
+                order = torch.randperm(sizes[name], generator=torch.Generator().manual_seed(k))
+                structure.axis(name).zero_(order[: sizes[name] // 2 if share == 2 else 1])
+            if names:
+                small, _ = gasl.shrink(large, x)
+                same_outputs(small, large, doubles(3))
+
+
+def test_groups_that_cross_inside_a_residual_stay():
+    model = residual(8, 4)
+    assert axes_of(model, doubles(2).float()) == {"enter": 2}
+    assert reasons_of(model, doubles(2).float())["first"] == "split along two directions at once"
+
+
 # -- the arithmetic ----------------------------------------------------------------------------------------------------
 
 

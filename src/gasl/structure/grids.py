@@ -16,6 +16,8 @@ from torch import Tensor
 
 __all__ = ["Family", "Grid", "families", "unique_grids"]
 
+_TWO_WAYS = "split along two directions at once"
+
 
 @dataclass(eq=False)
 class Grid:
@@ -146,9 +148,11 @@ def _grow(
             forced = {d for d, h in grid.headers if (touched - cells).intersection(h.tolist())}
             options = [d for d in (forced or range(grid.cells.ndim)) if d not in grid.fixed]
             if not options or len(forced) > 1:
-                return chosen, None, next(iter(grid.fixed.values()), "split along two directions at once")
+                return chosen, None, next(iter(grid.fixed.values()), _TWO_WAYS)
             chosen[other] = max(options, key=partial(_count, sets, grid)) if len(options) > 1 else options[0]
             queue.append(other)
+    if any(touched.intersection(h.tolist()) for n, d in chosen.items() for own, h in grids[n].headers if own != d):
+        return {g: direction}, None, _TWO_WAYS
     units: dict[int, list[int]] = defaultdict(list)
     for c in touched:
         units[sets.find(c)].append(c)

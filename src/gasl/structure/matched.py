@@ -86,7 +86,8 @@ def _matching(
     found = {}
     for key, classes in dims.items():
         if cells & set(classes.tolist()):
-            if (order := _order(classes, orders)) is None:
+            order = _order(classes, orders)
+            if order is None or (order and key[1] == 0 and _returns(classes, units, orders)):
                 return None
             found[key] = order
     return Matching(units, tuple(layouts), found, blocks)
@@ -100,6 +101,11 @@ def _orders(units: Tensor, groups: Collection[int]) -> dict[tuple[int, ...], Ten
         last = {(*order, g): shuffled(now, (g,)) for order, now in last.items() for g in sorted(groups)}
         known |= last
     return known
+
+
+def _returns(classes: Tensor, units: Tensor, orders: Collection[tuple[int, ...]]) -> bool:
+    """Whether one shuffle leads back: what is written in such an order may come before the shuffle, not behind it."""
+    return any(len(order) == 1 and torch.equal(shuffled(classes, order), units) for order in orders)
 
 
 def _order(classes: Tensor, orders: Mapping[tuple[int, ...], Tensor]) -> tuple[int, ...] | None:
