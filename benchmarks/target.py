@@ -33,7 +33,8 @@ from gasl.removal import Removal
 CHOICES: dict[str, Method] = {name: cls() for name, cls in METHODS.items()}
 CHOICES["magnitude_pruning_units"] = gasl.MagnitudePruning(granularity="unit")
 TARGETS = {"sparsity": 0.75, "params": 0.25, "macs": 0.25, "latency": 0.6}
-REACHABLE = {"vit": 0.5}  # its width cannot be cut, so that no less than a quarter of its operations is left
+# The width of a transformer cannot be cut: a quarter of its operations and three fifths of its time are there anyway.
+REACHABLE = {"vit": {"params": 0.5, "macs": 0.5, "latency": 0.8}}
 WIDE, TIMED = 0.01, 0.1
 BATCH = 64
 _OWN_STEP = {
@@ -159,7 +160,7 @@ def run(network: str, method: Method, own_step: float | None, kind: str, seed: i
     train(steps // 2, torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9), None)
     example = batch()[0][:2]
     whole = copy.deepcopy(model)
-    number = TARGETS[kind] if kind in ("sparsity", "latency") else REACHABLE.get(network, TARGETS[kind])
+    number = REACHABLE.get(network, TARGETS).get(kind, TARGETS[kind])
     target = {kind: number}
     if kind == "latency":
         time_of = measure_latency({"whole": whole}, example, batch=32, threads=1, seconds=2.0)["whole"].median
