@@ -115,8 +115,7 @@ def largest_step(kind: str, model: nn.Module, small: nn.Module, removal: Removal
     for axis in gasl.trace(small, example).axes:
         if axis.size > 1:
             less = copy.deepcopy(small)
-            dict_axis = next(a for a in gasl.trace(less, example).axes if a.name == axis.name)
-            dict_axis.zero_([0], readers=True, within=dict(less.named_parameters()))
+            gasl.trace(less, example).axis(axis.name).zero_([0], readers=True, within=dict(less.named_parameters()))
             less, gone = gasl.shrink(less, example)
             alive = sum(after for _, after in gone.widths.values())
             then = alive / units if kind == "sparsity" else share(kind, model, less, removal, example)
@@ -160,7 +159,7 @@ def run(network: str, method: Method, own_step: float | None, kind: str, seed: i
     train(steps // 2, torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9), None)
     example = batch()[0][:2]
     whole = copy.deepcopy(model)
-    number = REACHABLE.get(network, TARGETS).get(kind, TARGETS[kind])
+    number = (TARGETS | REACHABLE.get(network, {}))[kind]
     target = {kind: number}
     if kind == "latency":
         time_of = measure_latency({"whole": whole}, example, batch=32, threads=1, seconds=2.0)["whole"].median

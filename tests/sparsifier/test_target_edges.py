@@ -70,8 +70,7 @@ def test_without_a_state_what_cannot_be_met_is_refused_at_the_first_step():
 
 def test_axes_that_are_there_already():
     model = network(0)
-    axis = next(axis for axis in gasl.trace(model, x[:2]).axes if axis.name == "0")
-    axis.zero_(range(40), readers=True, within=dict(model.named_parameters()))
+    gasl.trace(model, x[:2]).axis("0").zero_(range(40), readers=True, within=dict(model.named_parameters()))
     sparsifier, optimizer = attached(model, gasl.Target(sparsity={"0": 0.5}))
     train(model, sparsifier, optimizer, 5)
     assert sparsifier.reached.met
@@ -82,10 +81,8 @@ def test_axes_that_are_there_already():
 def test_a_method_that_can_remove_nothing_says_so_and_kills_no_more_than_it_may(kind):
     """A filter that is zero emits a constant that padding cuts off at the border, so it has to stay."""
     torch.manual_seed(0)
-    model, images = (
-        nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sigmoid(), nn.Conv2d(8, 4, 3, padding=1)),
-        torch.randn(8, 3, 9, 9),
-    )
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sigmoid(), nn.Conv2d(8, 4, 3, padding=1))
+    images = torch.randn(8, 3, 9, 9)
     target = gasl.Target(**{kind: 0.5}, steps=100)
     sparsifier = gasl.Sparsifier(model, gasl.GroupLasso(scope="filter"), images, target=target, min_units=2)
     optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.1)

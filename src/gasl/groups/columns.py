@@ -49,10 +49,9 @@ class ColumnGroups(WeightGroups):
     @torch.no_grad()
     def shrink_(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> None:
         """W <- w * max(0, 1 - lr(w) * r_j / n_j) for every w of column j."""
-        for (name, tensor), norms, rate in zip(
-            self.tensors.items(), self.norms(), self._spared(rates, lr), strict=True
-        ):
-            (factors,) = self._held[name].factors([norms], [rate], lr(tensor))
+        norms = self.norms()
+        for (name, tensor), own, rate in zip(self.tensors.items(), norms, self._spared(rates, lr, norms), strict=True):
+            (factors,) = self._held[name].factors([own], [rate], lr(tensor))
             tensor.mul_(factors.view(tensor.shape[1:]).to(tensor.dtype))
 
     @torch.no_grad()

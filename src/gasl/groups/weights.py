@@ -78,11 +78,14 @@ class WeightGroups:
             up, down = threshold.clamp(max=0) * tensor.sign(), threshold.clamp_min(0)
             tensor.sub_(tensor.clamp(-down, down)).sub_(up)
 
-    def _spared(self, rates: Sequence[Tensor], lr: Callable[[Tensor], float]) -> Sequence[Tensor]:
+    def _spared(
+        self, rates: Sequence[Tensor], lr: Callable[[Tensor], float], norms: Sequence[Tensor] | None = None
+    ) -> Sequence[Tensor]:
         """The rates, but 0 for the largest of those that would die if fewer would stay than have to."""
         if self.least == 0:
             return rates
-        norms, steps = self.norms(), [lr(tensor) for tensor in self.tensors.values()]
+        norms = self.norms() if norms is None else norms
+        steps = [lr(tensor) for tensor in self.tensors.values()]
         dying = [(n > 0) & (n <= step * rate) for n, step, rate in zip(norms, steps, rates, strict=True)]
         staying = sum(int((n > 0).sum() - dies.sum()) for n, dies in zip(norms, dying, strict=True))
         count = min(self.least - staying, sum(int(dies.sum()) for dies in dying))

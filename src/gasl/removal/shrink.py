@@ -93,8 +93,8 @@ def shrink_(
     with the weights; what is left of either is the same to the bit. The next training step is that of the large
     network in which the removed weights are held, with two exceptions. The scale of an RMS norm with n' of n units left
     is multiplied by sqrt(n / n') and its gradient divided by it, so that a step moves it by another share (1.5 % of the
-    output after one step of SGD, as measured). And Adafactor takes means over
-    whole weights, which are others without the entries that went.
+    output after one step of SGD, as measured). And Adafactor takes means over whole weights, which are others without
+    the entries that went.
 
     A constant that a removed unit emitted goes into the biases of its readers. A layer without a bias is given one: a
     new parameter, which joins the param groups of the layer's weight and starts without state. Weight decay of a bias
