@@ -94,6 +94,17 @@ def test_one_map_that_is_broadcast_over_all_units_is_protected_and_mixes_or_scal
             halved(model, image)
 
 
+def test_what_is_broadcast_over_the_input_is_protected():
+    for function in (lambda a, x: a.mean(1, keepdim=True) + x, lambda a, x: x * a.mean(1, keepdim=True)):
+        model = Fn(lambda m, x, f=function: m.c(f(m.a(x), x)), a=nn.Linear(6, 6), c=nn.Linear(6, 4))
+        assert "broadcasts it over other units" in reasons_of(model, torch.randn(2, 5, 6))["a"]
+        behind = Fn(
+            lambda m, x, f=function: m.c(m.b(f(m.a(x), x)).relu()),
+            a=nn.Linear(6, 6), b=nn.Linear(6, 8), c=nn.Linear(8, 4),
+        )  # fmt: skip
+        halved(behind, lambda n: torch.randn(n, 5, 6))
+
+
 def scaled_of(structure):
     """The classes that something multiplies which may change with the input."""
     return {c for classes, _ in structure.relations.scaled for c in classes.tolist()}

@@ -88,7 +88,8 @@ def _meet(ledger: Ledger, call: Call, tensor: Tensor, labels: Tensor | None, mer
     if labels is not None and any(shape[d] == 1 for d in wide):
         spread = labels.expand(merged.shape)
         own = varying_dims(spread)
-        if own and set(own) < set(wide) and bool((distinct(labels) > 0).all()):
+        units = bool((distinct(labels) > 0).all()) and not bool((distinct(merged) < 0).any())
+        if own and set(own) < set(wide) and units:
             ledger.notes.meet(merged, spread, call.name)
             ledger.notes.flow(spread, merged, additive=not keeps_zero)
             return True
