@@ -98,19 +98,24 @@ def test_a_difference_in_training_mode_alone_shows_too(cut):
 
 
 @pytest.mark.parametrize("cut", [shrink, shrink_])
-def test_a_constant_that_the_size_decides_goes_as_the_whole_example_says(cut):
-    """Summed over space a constant is one at every size, but not the same: the corner alone would refuse it."""
-    model = Fn(
-        lambda m, x: m.b(torch.relu(m.a(x)).sum((2, 3)) / 100),
-        a=kill(nn.Conv2d(3, 4, 1), 1), b=nn.Linear(4, 2),
-    ).double().eval()  # fmt: skip
+@pytest.mark.parametrize(
+    ("forward", "left"),
+    [
+        (lambda m, x: m.b(torch.relu(m.a(x)).sum((2, 3)) / 100), 4),  # at half the size it is another constant
+        (lambda m, x: m.b(torch.relu(m.a(x)).mean((2, 3)) * (2 if x.shape[-1] > 70 else 1)), 3),  # at 64 alone
+    ],
+    ids=["everywhere", "in the corner"],
+)
+def test_a_constant_that_the_size_decides(cut, forward, left):
+    """The corner alone would refuse both: of the first the trace at half the size knows, of the second nothing does."""
+    model = Fn(forward, a=kill(nn.Conv2d(3, 4, 1), 1), b=nn.Linear(4, 2)).double().eval()
     with torch.no_grad():
         model.a.bias[1] = 1.0
-    x = large().double()
+    x = large(side=150).double()
     before = model(x)
     made = cut(model, x)
     small = model if cut is shrink_ else made[0]
-    assert small.a.weight.shape[0] == 3
+    assert small.a.weight.shape[0] == left
     torch.testing.assert_close(small(x), before)
 
 

@@ -13,12 +13,13 @@ from gasl.removal.apply import apply_plan, duplicate
 from gasl.removal.liveness import Liveness
 from gasl.removal.plan import Plan, plan
 from gasl.removal.rounding import what_stays
+from gasl.removal.steady import steadily_traced
 from gasl.removal.verify import Reference
 from gasl.structure.axes import Structure
 from gasl.structure.checks import finite
 from gasl.structure.inputs import ExampleInputs, copied
 from gasl.structure.running import named_tensors
-from gasl.structure.trace import trace, traced
+from gasl.structure.trace import trace
 
 __all__ = ["Attempt", "Decision", "decide"]
 
@@ -98,7 +99,7 @@ def decide(
             name that it has not.
         RemovalError: If an output would change, with the axis concerned.
     """
-    structure, outputs = traced(finite(model), example_inputs)
+    structure, outputs = steadily_traced(finite(model), example_inputs)
     if not structure.axes:
         reasons = (
             "; ".join(f"{p.name}: {p.reason}" for p in structure.protected) or "no convolution or linear layer ran"

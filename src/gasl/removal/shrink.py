@@ -38,13 +38,13 @@ def shrink(
     stays in a network that is given in training mode, and goes from one in evaluation mode, where
     :attr:`Removal.max_rel_diff_train` tells.
 
-    A dead unit's constant is taken as it comes out at the example's size. Where it depends on the size of an image or
-    the length of a sequence (a sigmoid summed over places, a softmax over time, a factor ``sqrt(length)``), outputs at
-    another size differ, and nothing tells; so give the size that will be used.
+    A dead unit of which the constant depends on the size of an image or the length of a sequence (a sigmoid summed over
+    places, a softmax over time, a factor ``sqrt(length)``) stays: where a constant is to be folded, the network is
+    traced once more with each size of the example halved, or doubled where it does not take half.
 
     Args:
         model: Any traceable network.
-        example_inputs: What :func:`gasl.trace` takes, in the size that will be used.
+        example_inputs: What :func:`gasl.trace` takes, best in the size that will be used.
         protect: Axes (or modules whose axes) to leave whole; shell patterns are allowed.
         gather: Whether single features of a flattened map (or of the input) may go; else whole maps only.
         round_to: Keep each width at a multiple of this, or at its full size; units stay for it though they are dead.

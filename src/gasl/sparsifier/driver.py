@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 
 from gasl.errors import InputError
 from gasl.methods.base import Method, check_number
-from gasl.removal.liveness import liveness
 from gasl.removal.result import AxisSparsity, Removal, sparsity
 from gasl.removal.rounding import check_round_to
 from gasl.removal.shrink import shrink
 from gasl.sparsifier.hosting import folded
+from gasl.sparsifier.look import Look
 from gasl.sparsifier.memory import check_saved, copies, remember, restore_state, sizes_of
 from gasl.sparsifier.reached import Reached
 from gasl.sparsifier.setup import set_up
@@ -22,7 +22,6 @@ from gasl.sparsifier.target import Target
 from gasl.structure.inputs import ExampleInputs
 from gasl.structure.replaced import restore
 from gasl.structure.running import named_tensors, unwrapped
-from gasl.structure.trace import trace
 
 __all__ = ["Sparsifier"]
 
@@ -156,9 +155,8 @@ class Sparsifier:
 
     def sparsity(self) -> list[AxisSparsity]:
         """Own and propagated sparsity of every axis as the network stands (one forward pass)."""
-        model = self._plain()
-        structure, tensors = trace(model, self._example_inputs), named_tensors(model)
-        return list(sparsity(tensors, structure, liveness(tensors, structure, self._protect)))
+        look = Look.now(self._plain(), self._example_inputs, self._protect)
+        return list(sparsity(named_tensors(look.model), look.structure, look.live))
 
     @property
     def reached(self) -> Reached | None:

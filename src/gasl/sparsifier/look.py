@@ -8,10 +8,10 @@ from gasl.removal.apply import apply_plan
 from gasl.removal.liveness import liveness
 from gasl.removal.plan import plan
 from gasl.removal.rounding import what_stays
+from gasl.removal.steady import steadily_traced
 from gasl.structure.axes import Structure
 from gasl.structure.inputs import ExampleInputs
 from gasl.structure.running import named_tensors
-from gasl.structure.trace import trace
 
 __all__ = ["Look"]
 
@@ -65,7 +65,7 @@ class Look:
         round_to: int = 1,
     ) -> "Look":
         """Trace the network and look."""
-        return cls(model, trace(model, example_inputs), protect, round_to)
+        return cls(model, steadily_traced(model, example_inputs)[0], protect, round_to)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -31,7 +31,7 @@ class Affine:
         gammas: Names of norm scales applied to the output and nothing else reads it before them.
         sole: Weight and bias are used by this call alone.
         value: Input of each column at one position of the example.
-        spread: Largest difference of that input over batch and positions.
+        spread: Largest difference of that input over batch and positions; with those of other sizes, where compared.
         source: Labels of the tensor that a gather in front of the layer selects from, with ``index``; else ``labels``.
         index: The gather's indices, or None.
         matrix: From a mask of the weight's shape to one of shape ``(out, in)``.

@@ -1,6 +1,6 @@
-"""Example inputs: what a network is called with, copied, drawn anew, or cut to fewer places."""
+"""Example inputs: what a network is called with, copied, drawn anew, or of another size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from gasl.errors import InputError
 
-__all__ = ["SIDE", "ExampleInputs", "arguments", "call", "copied", "fewer_places", "noise_like"]
+__all__ = ["SIDE", "ExampleInputs", "arguments", "call", "copied", "fewer_places", "noise_like", "repeated"]
 
 SIDE = 64  # places a side that are enough to look at
 
@@ -121,3 +121,31 @@ def fewer_places(example_inputs: ExampleInputs, side: int | None = None) -> Exam
 
     fewer: ExampleInputs = tree_map(corner, example_inputs)
     return fewer
+
+
+def repeated(example_inputs: ExampleInputs, size: int, wanted: int, dims: Collection[int]) -> ExampleInputs:
+    """Example inputs with another size: cut to it, or going on from the start.
+
+    Args:
+        example_inputs: What :func:`copied` takes.
+        size: The size of the dimensions that change.
+        wanted: The one that they are to have.
+        dims: Dimensions that may change.
+
+    Returns:
+        The same in fresh tensors.
+
+    Example:
+        >>> repeated(torch.tensor([[1, 2, 3]]), 3, 5, [0, 1])
+        tensor([[1, 2, 3, 1, 2]])
+    """
+
+    def change(leaf: object) -> object:
+        if isinstance(leaf, Tensor):
+            for dim in dims:
+                if dim < leaf.ndim and leaf.shape[dim] == size:
+                    leaf = leaf.index_select(dim, torch.arange(wanted, device=leaf.device) % size)
+        return leaf
+
+    changed: ExampleInputs = tree_map(change, example_inputs)
+    return changed
