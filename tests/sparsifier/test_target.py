@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import gasl
 from gasl.errors import InputError
-from gasl.measure import Latency, count_macs
+from gasl.measure import count_macs
 from gasl.methods import L0
 
 
@@ -104,67 +104,6 @@ def test_a_wide_unit_goes_before_all_narrow_ones(method, goal):
     assert alive["0"] == 1
     assert alive["6.in"] > 36
     assert alive["6"] > 20
-
-
-def test_milliseconds(monkeypatch):
-    """With a clock that knows how many parameters it times, and is fooled now and then."""
-    asked = []
-
-    def clock(models, example_inputs, *, batch, threads, seconds):
-        asked.append((batch, threads, seconds))
-        luck = 0.3 if len(asked) % 7 == 0 and seconds < 1 else 1.0
-        times = {name: 1e-3 * sum(p.numel() for p in model.parameters()) for name, model in models.items()}
-        times |= {"small": luck * times["small"]} if "small" in times else {}
-        return {n: Latency(1.1 * t, t, 1.2 * t, batch, threads, 5, "clock") for n, t in times.items()}
-
-    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
-    model, x = network("mlp"), data("mlp")[0]
-    whole = sum(p.numel() for p in model.parameters())
-    with pytest.raises(InputError, match=r"takes 2.16 ms as it is"):
-        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=5.0))
-    with pytest.raises(InputError, match=r"cannot be met.*a pass takes 0.01 ms of 2.16"):
-        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=1e-3))
-    target = gasl.Target(latency_ms=0.5e-3 * whole, batch=32, threads=2, steps=300)
-    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
-    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
-    train(model, sparsifier, optimizer, 600, "mlp")
-    small = sparsifier.finish()
-    assert 0.45 < sum(p.numel() for p in small.parameters()) / whole <= 0.5
-    assert {(batch, threads) for batch, threads, _ in asked[6:]} == {(32, 2)}
-    left = sum(p.numel() for p in small.parameters())
-    reached = sparsifier.reached
-    assert reached.milliseconds == pytest.approx((1.1e-3 * whole, 1.1e-3 * left))  # the medians, of the last look
-    assert reached.met
-    assert reached.left == pytest.approx(left / whole)
-    assert asked[-1][2] >= 1
-    assert " ms, the whole network 2.38 ms, at batch 32, 2 threads, cpu, from step" in str(reached)
-
-
-@pytest.mark.parametrize("fixed", [0.0, 0.6])
-def test_milliseconds_that_fall_by_leaps(monkeypatch, fixed):
-    """Widths count as the next multiple of 4, and a part of the time is there whatever the widths."""
-    model, x = network("mlp"), data("mlp")[0]
-
-    def time(net):
-        widths = [-(-m.in_features // 4) * -(-m.out_features // 4) for m in net.modules() if type(m) is nn.Linear]
-        return sum(widths)
-
-    whole = time(model)
-
-    def clock(models, example_inputs, *, batch, threads, seconds):
-        times = {name: fixed + (1 - fixed) * time(net) / whole for name, net in models.items()}
-        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
-
-    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
-    goal = fixed + (1 - fixed) * 0.4
-    target = gasl.Target(latency_ms=goal, steps=300)
-    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
-    # What is there whatever the widths takes no part in what may go: 1 - 0.4^(1/3) of each axis.
-    assert sparsifier.groups.floors == [pytest.approx(0.4 ** (1 / 3) * m, abs=1.1) for m in (20, 40, 30)]
-    train(model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9), 600, "mlp")
-    sparsifier.finish()
-    assert sparsifier.reached.step is not None
-    assert 0.9 * goal <= sparsifier.reached.left <= goal + 1e-9
 
 
 @pytest.mark.parametrize(

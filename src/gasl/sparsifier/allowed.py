@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from gasl.maths.control import allowance, shared_out
 from gasl.sparsifier.look import Look
-from gasl.sparsifier.share import Share
+from gasl.sparsifier.share import LEAP, Share
 from gasl.sparsifier.target import TOLERANCE
 
 __all__ = ["allowed"]
-
-_LEAP = 0.05  # how far a latency may fall below its target at once
 
 
 def allowed(
@@ -67,7 +65,7 @@ def allowed(
 
     going = rounded()
     if share.target.kind == "latency":
-        lowest = share.goal * (1 - _LEAP)
+        lowest = share.goal * (1 - LEAP)
         while any(going.values()) and share(look.without({n: units[n][:k] for n, k in going.items()})) < lowest:
             most = {name: count // 2 for name, count in most.items()}
             going = rounded()

@@ -1,0 +1,113 @@
+"""A latency is met to within a tenth, whatever the clock does: with clocks that the tests set."""
+
+import pytest
+import torch
+from torch import nn
+
+import gasl
+from gasl.errors import InputError
+from gasl.measure import Latency
+from gasl.methods import L0
+from sparsifier.test_target import data, network, train
+
+
+def test_milliseconds(monkeypatch):
+    """With a clock that knows how many parameters it times, and is fooled now and then."""
+    asked = []
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        asked.append((batch, threads, seconds))
+        luck = 0.3 if len(asked) % 11 == 0 and seconds < 1 else 1.0
+        times = {name: 1e-3 * sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+        times |= {"small": luck * times["small"]} if "small" in times else {}
+        return {n: Latency(1.1 * t, t, 1.2 * t, batch, threads, 5, "clock") for n, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    model, x = network("mlp"), data("mlp")[0]
+    whole = sum(p.numel() for p in model.parameters())
+    with pytest.raises(InputError, match=r"takes 2.16 ms as it is"):
+        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=5.0))
+    with pytest.raises(InputError, match=r"cannot be met.*a pass takes 0.01 ms of 2.16"):
+        gasl.Sparsifier(model, gasl.GASL(), x[:2], target=gasl.Target(latency_ms=1e-3))
+    target = gasl.Target(latency_ms=0.5e-3 * whole, batch=32, threads=2, steps=300)
+    before = len(asked)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
+    optimizer = torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9)
+    train(model, sparsifier, optimizer, 600, "mlp")
+    small = sparsifier.finish()
+    assert 0.45 < sum(p.numel() for p in small.parameters()) / whole <= 0.5
+    assert {(batch, threads) for batch, threads, _ in asked[before:]} == {(32, 2)}
+    left = sum(p.numel() for p in small.parameters())
+    reached = sparsifier.reached
+    assert reached.milliseconds == pytest.approx((1.1e-3 * whole, 1.1e-3 * left))  # the medians, of the last look
+    assert reached.met
+    assert reached.left == pytest.approx(left / whole)
+    assert asked[-1][2] >= 1
+    assert " ms, the whole network 2.38 ms, at batch 32, 2 threads, cpu, from step" in str(reached)
+
+
+@pytest.mark.parametrize("fixed", [0.0, 0.6])
+def test_milliseconds_that_fall_by_leaps(monkeypatch, fixed):
+    """Widths count as the next multiple of 4, and a part of the time is there whatever the widths."""
+    model, x = network("mlp"), data("mlp")[0]
+
+    def time(net):
+        widths = [-(-m.in_features // 4) * -(-m.out_features // 4) for m in net.modules() if type(m) is nn.Linear]
+        return sum(widths)
+
+    whole = time(model)
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        times = {name: fixed + (1 - fixed) * time(net) / whole for name, net in models.items()}
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    goal = fixed + (1 - fixed) * 0.4
+    target = gasl.Target(latency_ms=goal, steps=300)
+    sparsifier = gasl.Sparsifier(model, gasl.GASL(), x[:2], target=target)
+    # What is there whatever the widths takes no part in what may go: 1 - 0.4^(1/3) of each axis.
+    assert sparsifier.groups.floors == [pytest.approx(0.4 ** (1 / 3) * m, abs=1.1) for m in (20, 40, 30)]
+    train(model, sparsifier, torch.optim.SGD(sparsifier.param_groups(), lr=0.05, momentum=0.9), 600, "mlp")
+    sparsifier.finish()
+    assert sparsifier.reached.step is not None
+    assert 0.9 * goal <= sparsifier.reached.left <= goal + 1e-9
+
+
+@pytest.mark.parametrize(
+    "method", [gasl.GASL(), gasl.MagnitudePruning(granularity="unit"), L0(strength=1e-4)], ids=["gasl", "cut", "gates"]
+)
+def test_one_unit_that_takes_a_latency_far_below_its_goal(monkeypatch, method):
+    """A quarter of the time goes with the unit 37 of one layer, and one with the unit 27 of the next."""
+    model, x = network("mlp"), data("mlp")[0]
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        times = {}
+        for name, net in models.items():
+            layers = [module for module in net.modules() if type(module) is nn.Linear]
+            time = 0.5 * sum(layer.weight.numel() for layer in layers) / 2090
+            times[name] = time + 0.25 * (layers[0].out_features > 36) + 0.25 * (layers[1].out_features > 26)
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    target = gasl.Target(latency_ms=0.57, steps=300)
+    sparsifier = gasl.Sparsifier(model, method, x[:2], target=target, protect=["0.in"])
+    gated = isinstance(method, L0)
+    optimizer = torch.optim.Adam if gated else torch.optim.SGD
+    train(model, sparsifier, optimizer(sparsifier.param_groups(), lr=0.02 if gated else 0.05), 900, "mlp")
+    sparsifier.finish()
+    assert sparsifier.reached.step is not None
+    assert 0.9 * 0.57 <= sparsifier.reached.left <= 1.1 * 0.57
+
+
+def test_a_reading_of_the_whole_network_while_the_machine_is_busy_does_not_count(monkeypatch):
+    readings = iter([4.0, 2.0, 3.0])
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        t = next(readings, 2.0)
+        return {name: Latency(t, t if name == "whole" else 1e-3, t, batch, threads, 5, "clock") for name in models}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    sparsifier = gasl.Sparsifier(
+        network("mlp"), gasl.GASL(), torch.zeros(2, 20), target=gasl.Target(latency_ms=1.0, steps=300)
+    )
+    assert sparsifier.reached.asked == 0.5
