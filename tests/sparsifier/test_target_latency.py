@@ -8,6 +8,9 @@ import gasl
 from gasl.errors import InputError
 from gasl.measure import Latency
 from gasl.methods import L0
+from gasl.sparsifier.last import last_units
+from gasl.sparsifier.look import Look
+from gasl.sparsifier.share import Share
 from sparsifier.test_target import data, network, train
 
 
@@ -111,3 +114,21 @@ def test_a_reading_of_the_whole_network_while_the_machine_is_busy_does_not_count
         network("mlp"), gasl.GASL(), torch.zeros(2, 20), target=gasl.Target(latency_ms=1.0, steps=300)
     )
     assert sparsifier.reached.asked == 0.5
+
+
+@pytest.mark.parametrize(("goal", "last"), [(0.95, None), (0.9, ("2", 1))])
+def test_where_every_unit_leaps_the_last_one_goes_only_from_far_above(monkeypatch, goal, last):
+    """Without a unit of the first layer half of the time is left, without one of the second 0.6."""
+    model, x = network("mlp"), data("mlp")[0][:2]
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        layers = {name: [m for m in net.modules() if type(m) is nn.Linear] for name, net in models.items()}
+        times = {
+            n: 0.5 if a.out_features < 40 else 0.6 if b.out_features < 30 else 1 for n, (a, b, _) in layers.items()
+        }
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    whole = Look.now(model, x)
+    share = Share(gasl.Target(latency_ms=goal), whole, x, {})
+    assert last_units(share, whole, share(whole), {"0": range(9), "2": range(5), "0.in": []}) == last

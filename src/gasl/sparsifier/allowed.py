@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gasl.maths.control import allowance, shared_out
 from gasl.sparsifier.look import Look
-from gasl.sparsifier.share import LEAP, Share
+from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE
 
 __all__ = ["allowed"]
@@ -65,8 +65,7 @@ def allowed(
 
     going = rounded()
     if share.target.kind == "latency":
-        lowest = share.goal * (1 - LEAP)
-        while any(going.values()) and share(look.without({n: units[n][:k] for n, k in going.items()})) < lowest:
+        while any(going.values()) and share(look.without({n: units[n][:k] for n, k in going.items()})) < share.lowest:
             most = {name: count // 2 for name, count in most.items()}
             going = rounded()
     return going

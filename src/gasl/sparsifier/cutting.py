@@ -18,7 +18,6 @@ from gasl.maths.control import wanted_share
 from gasl.methods.base import State
 from gasl.sparsifier.control import Controller
 from gasl.sparsifier.look import Look
-from gasl.sparsifier.share import LEAP
 
 __all__ = ["CuttingController"]
 
@@ -69,25 +68,28 @@ class CuttingController(Controller):
             parts = [1 - max(floor, ceil(w * m - 1e-6)) / m for floor, w, m in zip(floors, wanted, sizes, strict=True)]
             return [self.method.chosen([n], [f], p)[0] for n, f, p in zip(norms, floors, parts, strict=True)]
 
-        found, left = self._search(groups, floors, step, look)
-        if self.target.kind == "latency" and left < self._share.goal * (1 - LEAP):  # one axis may leap there
-            there = [int((~dead).sum()) for dead in groups.dead()]
-            for i, count in enumerate(there):
-                held, less = self._search(groups, [*floors[:i], count, *floors[i + 1 :]], step, look)
+        by_name = dict(zip(groups.names, norms, strict=True))
+        found, left = self._search(by_name, floors, step, look)
+        if self.target.kind == "latency" and left < self._share.lowest:  # one axis may leap there
+            for i, each in enumerate(norms):
+                holding = [*floors[:i], int(each.count_nonzero()), *floors[i + 1 :]]
+                others, less = self._search(by_name, holding, step, look)
                 if left < less <= self._wanted(step):
-                    found, left = held, less
+                    found, left = others, less
         return found
 
-    def _search(self, groups: UnitGroups, floors: Sequence[int], step: int, look: Look) -> tuple[list[Tensor], float]:
+    def _search(
+        self, norms: Mapping[str, Tensor], floors: Sequence[int], step: int, look: Look
+    ) -> tuple[list[Tensor], float]:
         """The fewest groups that are enough, or else all that may go; and the share that they leave."""
-        norms, sizes = groups.norms(), [self._sizes[name] for name in groups.names]
+        size = sum(self._sizes[name] for name in norms)
 
         def tried(count: int) -> tuple[list[Tensor], float]:
-            masks = self.method.chosen(norms, floors, count / sum(sizes))
-            gone = {name: _places(mask) for name, mask in zip(groups.names, masks, strict=True)}
+            masks = self.method.chosen(list(norms.values()), floors, count / size)
+            gone = {name: _places(mask) for name, mask in zip(norms, masks, strict=True)}
             return masks, self._share(look.without(gone))
 
-        low, high = 0, sum(sizes) - sum(floors)  # the share at low is too much, that at high is not
+        low, high = 0, size - sum(floors)  # the share at low is too much, that at high is not
         while high - low > 1:
             count = (low + high) // 2
             low, high = (low, count) if tried(count)[1] <= self._wanted(step) else (count, high)

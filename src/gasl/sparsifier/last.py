@@ -7,7 +7,7 @@ only by losing more than half of what they may: then its own loss is the smaller
 from collections.abc import Mapping, Sequence
 
 from gasl.sparsifier.look import Look
-from gasl.sparsifier.share import LEAP, Share
+from gasl.sparsifier.share import Share
 from gasl.sparsifier.target import TOLERANCE
 
 __all__ = ["last_units", "wide_unit"]
@@ -106,7 +106,7 @@ def _in_turn(
     for axis in sorted(free, key=lambda name: len(free[name]), reverse=True):
         count = min(at_once, len(free[axis]))
         leaps[axis, count] = share(look.without({axis: free[axis][:count]}))
-        if leaps[axis, count] >= share.goal * (1 - LEAP):
+        if leaps[axis, count] >= share.lowest:
             return axis, count
     least = max(leaps, key=lambda step: leaps[step], default=None)
     near = left <= share.goal * (1 + _NEAR)

@@ -12,10 +12,9 @@ from gasl.sparsifier.look import Look
 from gasl.sparsifier.target import Target
 from gasl.structure.inputs import ExampleInputs
 
-__all__ = ["LEAP", "Share"]
+__all__ = ["Share"]
 
-LEAP = 0.05  # how far a latency may fall below its goal at once
-
+_LEAP = 0.05  # how far a latency may fall below its goal at once
 _STALE = 0.95  # the part that must be left of what was when costs were counted, or they are again
 _TRIED = 32  # about so many units of an axis, where what they take is not the same
 _SECONDS = 0.1  # for each of two networks, whenever a latency is looked at
@@ -77,6 +76,11 @@ class Share:
         self.product = target.kind != "latency" and not isinstance(target.sparsity, Mapping)
         self.counted: tuple[float, dict[str, float]] | None = None
         self.goal = target.goal(self.milliseconds)
+
+    @property
+    def lowest(self) -> float:
+        """Where a latency that falls below the goal has leapt, and not just arrived."""
+        return self.goal * (1 - _LEAP)
 
     def __call__(self, look: Look) -> float:
         """The share of the whole that the removal would leave."""
