@@ -8,6 +8,7 @@ import gasl
 from gasl.errors import InputError
 from gasl.measure import Latency
 from gasl.methods import L0
+from gasl.sparsifier.allowed import allowed
 from gasl.sparsifier.last import last_units
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.share import Share
@@ -132,3 +133,46 @@ def test_where_every_unit_leaps_the_last_one_goes_only_from_far_above(monkeypatc
     whole = Look.now(model, x)
     share = Share(gasl.Target(latency_ms=goal), whole, x, {})
     assert last_units(share, whole, share(whole), {"0": range(9), "2": range(5), "0.in": []}) == last
+
+
+def test_gates_that_a_floor_holds_shut_wait_for_their_turn_too(monkeypatch):
+    """All gates are shut, floors hold what is left, and the next unit of the first layer takes half of the time."""
+    model, x = network("mlp"), data("mlp")[0][:2]
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        layers = {name: [m for m in net.modules() if type(m) is nn.Linear] for name, net in models.items()}
+        times = {n: 0.5 * (a.out_features > 39) + b.out_features / 60 for n, (a, b, _) in layers.items()}
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    target = gasl.Target(latency_ms=0.8, steps=300)
+    sparsifier = gasl.Sparsifier(model, L0(strength=0.0), x, target=target, protect=["0.in"])
+    for parameter in sparsifier.posterior.parameters():
+        torch.nn.init.constant_(parameter, -9.0)
+    for step in range(5, 905, 5):
+        sparsifier.state.step = step
+        done = sparsifier.controller.check(sparsifier.groups, sparsifier.state)
+        with torch.no_grad():  # scores move a little in each step
+            for parameter in sparsifier.posterior.parameters():
+                parameter.copy_(torch.randperm(parameter.numel()) * 0.1 - 9.0)
+        if done:
+            break
+    assert done
+    assert {axis.name: axis.alive for axis in sparsifier.sparsity()} == {"0.in": 20, "0": 40, "2": 18}
+
+
+def test_of_each_axis_a_unit_may_go_before_the_next_look(monkeypatch):
+    """And not only of wide ones, which would be eaten up; but none where each takes the latency far below."""
+    model, x = network("mlp"), data("mlp")[0][:2]
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        widths = {n: [m.out_features for m in net.modules() if type(m) is nn.Linear] for n, net in models.items()}
+        times = {n: 0.9 + 0.09 * (a == 40) + 0.01 * b / 30 for n, (a, b, _) in widths.items()}
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    whole = Look.now(model, x)
+    units, floors = {"0": range(40), "2": range(30)}, {"0": 1, "2": 1}
+    near, far = (Share(gasl.Target(latency_ms=goal), whole, x, {}) for goal in (0.94, 0.995))
+    assert allowed(far, whole, 1.0, floors, units) == {"0": 0, "2": 0}
+    assert allowed(near, whole, 1.0, floors, units) == {"0": 1, "2": 1}

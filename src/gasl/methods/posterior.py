@@ -156,7 +156,7 @@ class UnitPosterior(Posterior):
 
     A subclass gives the three things that make a method: a sample of z, its value in test mode, and a score that is
     above 0 for the units that are alive. Of an axis that would keep fewer units than it must, the ones with the highest
-    scores stay.
+    scores stay, of those that are still there.
 
     Args:
         draws: Its random numbers.
@@ -171,6 +171,7 @@ class UnitPosterior(Posterior):
         super().__init__(draws, {u.place[0] for site in units for u in site.carriers} | set(more), noisy)
         self.units = units
         self.floors = [site.floor for site in units]  # may be set while training goes on
+        self.there = [torch.ones(site.size, dtype=torch.bool) for site in units]  # what a floor may hold; set likewise
         self._carried = {
             name: [(i, u) for i, site in enumerate(units) for u in site.carriers if u.place[0] == name]
             for name in self.names
@@ -191,10 +192,20 @@ class UnitPosterior(Posterior):
     def test(self, axis: int) -> Tensor:
         """The multipliers of test mode: the mean of units that are alive, else exactly 0."""
         score, floor = self.score(axis), self.floors[axis]
+        there = self.there[axis].to(score.device)
         alive = score > 0
-        if int(alive.sum()) < floor:
-            alive[score.topk(floor).indices] = True
+        if int((alive & there).sum()) < floor:
+            alive[score.where(there, -torch.inf).topk(floor).indices] = True
         return torch.where(alive, self.mean(axis), 0.0)
+
+    def extra_state(self) -> dict[str, Any]:
+        """What is fixed, and what is there."""
+        return super().extra_state() | {"there": self.there}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`extra_state` was taken."""
+        super().load_extra_state(state)
+        self.there = state.get("there", self.there)
 
     def sampled(self, name: str, tensor: Tensor) -> Tensor:
         """The parameter times z of each of its units."""

@@ -54,6 +54,8 @@ def allowed(
         counts = shared_out(left - least, there, [costs[name] for name in units])
     else:
         counts = allowance(left, least, [stay[name] for name in units], share.fixed)
+        if share.target.kind == "latency":
+            counts = [max(at_once, count) for count in counts]
     most = dict(zip(units, counts, strict=True))
 
     def rounded() -> dict[str, int]:

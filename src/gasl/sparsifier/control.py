@@ -16,7 +16,7 @@ from gasl.methods.posterior import UnitPosterior
 from gasl.sparsifier.allowed import allowed
 from gasl.sparsifier.floors import check_reachable, fair_floors, own_floors
 from gasl.sparsifier.last import last_units, wide_unit
-from gasl.sparsifier.living import alive_units, scores, weakest
+from gasl.sparsifier.living import alive_units, weakest
 from gasl.sparsifier.look import Look
 from gasl.sparsifier.memory import copies
 from gasl.sparsifier.reached import Reached
@@ -143,11 +143,11 @@ class Controller:
         look = self._look()
         left = self._share(look)
         met = left <= self._share.goal + 1e-9
-        own = alive_units(groups, state)
+        own = alive_units(groups, state, look.live)
         floors = own
         if not met:
             self._press(groups, state, left, look.live.counts)
-            units = weakest(scores(groups, state), look.live)
+            units = weakest(groups, state, look.live)
             floors = self._until_next(look, left, own, units)
             last = wide_unit(self._share, look, left, _spare(units, self._fair), self._round_to)
             if floors == own and last is None:
@@ -157,6 +157,7 @@ class Controller:
                 met = last is None
             if last is not None:
                 floors = own | {last[0]: own[last[0]] - last[1]}
+        _hold_only_what_is_there(state, look)
         self._set_floors(floors, groups, state)
         if state.posterior is None:
             late = state.step > self.target.horizon
@@ -168,7 +169,8 @@ class Controller:
         look = self._look()
         if state.posterior is None:
             state.gone = groups.dead()
-        own, units = alive_units(groups, state), weakest(scores(groups, state), look.live)
+        own, units = alive_units(groups, state, look.live), weakest(groups, state, look.live)
+        _hold_only_what_is_there(state, look)
         self._set_floors(self._until_next(look, self._share(look), own, units), groups, state)
 
     def _until_next(
@@ -229,6 +231,12 @@ class Controller:
 
     def _look(self) -> Look:
         return Look.now(self._model(), self._example_inputs, self._protect, self._round_to)
+
+
+def _hold_only_what_is_there(state: State, look: Look) -> None:
+    """Gates that a floor holds, none of them open, would change places: with its last feature a map goes, uncounted."""
+    if isinstance(posterior := state.posterior, UnitPosterior):
+        posterior.there = [look.live.kept[site.name].clone() for site in posterior.units]
 
 
 def _spare(units: Mapping[str, Sequence[int]], floors: Mapping[str, int]) -> dict[str, Sequence[int]]:

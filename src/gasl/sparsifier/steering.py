@@ -12,7 +12,7 @@ from gasl.methods.base import Method, State
 from gasl.methods.stochastic import stochastic
 from gasl.sparsifier.control import Controller
 from gasl.sparsifier.cutting import CuttingController
-from gasl.sparsifier.living import alive_units
+from gasl.sparsifier.living import killable
 from gasl.sparsifier.single import WeightController
 from gasl.sparsifier.target import Target
 from gasl.structure.inputs import ExampleInputs
@@ -66,7 +66,7 @@ def controller_of(
     if isinstance(groups, WeightGroups):
         return WeightController(target, method, groups, model, state)
     kind = Controller if method.kills else CuttingController
-    names = alive_units(groups, state).keys()
+    names = killable(groups, state)
     controller = kind(target, method, model, example_inputs, floors, protect, state, names, round_to)
     controller.begin(groups, state)
     return controller
