@@ -176,3 +176,28 @@ def test_of_each_axis_a_unit_may_go_before_the_next_look(monkeypatch):
     near, far = (Share(gasl.Target(latency_ms=goal), whole, x, {}) for goal in (0.94, 0.995))
     assert allowed(far, whole, 1.0, floors, units) == {"0": 0, "2": 0}
     assert allowed(near, whole, 1.0, floors, units) == {"0": 1, "2": 1}
+
+
+def test_a_gate_that_opens_again_lets_no_second_unit_go(monkeypatch):
+    """A unit has gone and is back; one may go at the next look, and with two half of the time."""
+    model, x = network("mlp"), data("mlp")[0][:2]
+
+    def clock(models, example_inputs, *, batch, threads, seconds):
+        widths = {n: next(m.out_features for m in net.modules() if type(m) is nn.Linear) for n, net in models.items()}
+        times = {n: 0.5 * (width >= 39) + width / 80 for n, width in widths.items()}
+        return {name: Latency(t, t, t, batch, threads, 5, "clock") for name, t in times.items()}
+
+    monkeypatch.setattr("gasl.sparsifier.share.measure_latency", clock)
+    target = gasl.Target(latency_ms=0.8, steps=300)
+    sparsifier = gasl.Sparsifier(model, L0(strength=0.0), x, target=target, protect=["0.in", "2"])
+    (gates,) = sparsifier.posterior.parameters()
+    torch.nn.init.constant_(gates, -9.0)
+    (there,) = sparsifier.posterior.there
+    sparsifier.posterior.floors, there[0] = [39], False
+    assert sparsifier.sparsity()[1].alive == 39
+    with torch.no_grad():
+        gates[0] = 3.0
+    assert sparsifier.sparsity()[1].alive == 40
+    sparsifier.state.step = 5
+    assert not sparsifier.controller.check(sparsifier.groups, sparsifier.state)
+    assert sparsifier.sparsity()[1].alive == 39
